@@ -1,0 +1,105 @@
+"""Small frozen records that stages hand to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+
+from shapely.geometry.base import BaseGeometry
+
+from curupira.codes import OrbitState
+
+#: Slices of one pass closer than this belong to one acquisition (product.md 3, point 1).
+SLICE_GAP = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One band of a scene: a raster file (absolute path or URL) and its 1-based band number."""
+
+    href: str
+    band: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One Sentinel-1 product as a catalogue describes it.
+
+    ``acquired`` and ``created`` are aware UTC; ``created`` is the product clock (when the provider
+    published it). ``footprint`` is lon/lat (EPSG:4326). ``assets`` are keyed ``vh``, ``vv`` and,
+    where the source has them, ``lia`` and ``angle`` (degrees). ``slice_number`` is None where the
+    footprint is only the raster's outline, so that no along-track edge can be told from it.
+    """
+
+    scene_id: str
+    platform: str
+    acquired: datetime
+    created: datetime
+    relative_orbit: int
+    orbit_state: OrbitState
+    footprint: BaseGeometry
+    assets: Mapping[str, Asset] = field(hash=False)
+    slice_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Acquisition:
+    """The scenes of one platform, relative orbit and pass, in time order."""
+
+    scenes: tuple[Scene, ...]
+
+    @property
+    def acquisition_id(self) -> str:
+        """Platform, relative orbit and the first scene's time."""
+        first = self.scenes[0]
+        return (
+            f"{first.platform}_{first.relative_orbit:03d}_{first.acquired.strftime('%Y%m%dT%H%M%S')}"
+        )
+
+    @property
+    def platform(self) -> str:
+        """Satellite."""
+        return self.scenes[0].platform
+
+    @property
+    def relative_orbit(self) -> int:
+        """Relative orbit number (1 to 175)."""
+        return self.scenes[0].relative_orbit
+
+    @property
+    def acquired(self) -> datetime:
+        """Time of the first scene, UTC."""
+        return self.scenes[0].acquired
+
+    @property
+    def day(self) -> date:
+        """UTC day of the first scene."""
+        return self.acquired.date()
+
+    @property
+    def created(self) -> datetime:
+        """Time when the last of its scenes was published: the clock of what it causes."""
+        return max(scene.created for scene in self.scenes)
+
+
+def group_acquisitions(scenes: list[Scene]) -> list[Acquisition]:
+    """Group scenes into acquisitions, in time order.
+
+    One platform and relative orbit with gaps under 10 minutes form one acquisition. The result
+    depends on the set of scenes alone, not on their order.
+    """
+    ordered = sorted(scenes, key=lambda s: (s.platform, s.relative_orbit, s.acquired, s.scene_id))
+    groups: list[list[Scene]] = []
+    for scene in ordered:
+        last = groups[-1][-1] if groups else None
+        if (
+            last is not None
+            and (last.platform, last.relative_orbit) == (scene.platform, scene.relative_orbit)
+            and scene.acquired - last.acquired < SLICE_GAP
+        ):
+            groups[-1].append(scene)
+        else:
+            groups.append([scene])
+    found = [Acquisition(tuple(group)) for group in groups]
+    return sorted(found, key=lambda a: (a.acquired, a.acquisition_id))

@@ -1,0 +1,93 @@
+"""Conversions with a unit on both sides. Pure; NaN stays NaN."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pyproj import Geod
+from shapely.geometry.base import BaseGeometry
+
+from curupira.errors import ConfigError
+
+FloatArray = npt.NDArray[np.floating]
+_F = TypeVar("_F", bound=np.floating)
+
+#: Day zero of ``first_flag_days`` (the authors' ``daydetec``).
+FLAG_EPOCH = date(2020, 1, 1)
+#: Year zero of the seasonal model.
+SEASON_EPOCH = np.datetime64("2016-01-01", "us")
+DAYS_PER_YEAR = 365.25
+_GRS80 = Geod(ellps="GRS80")
+
+
+def to_db(power: npt.NDArray[_F]) -> npt.NDArray[_F]:
+    """Linear power to dB, ``10 log10``. NaN, zero and negative power give NaN."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        db = 10 * np.log10(power)
+    return np.where(np.isfinite(db), db, np.nan).astype(power.dtype)
+
+
+def from_db(db: npt.NDArray[_F]) -> npt.NDArray[_F]:
+    """DB to linear power. NaN stays NaN."""
+    return np.power(10.0, db / 10).astype(db.dtype)
+
+
+def years_since_2016(times: npt.NDArray[np.datetime64]) -> npt.NDArray[np.float64]:
+    """Time in years of 365.25 days since 2016-01-01 UTC, with fractions (method.md 1D)."""
+    days = (times.astype("datetime64[us]") - SEASON_EPOCH) / np.timedelta64(1, "D")
+    return np.asarray(days, dtype=np.float64) / DAYS_PER_YEAR
+
+
+def flag_days(day: date) -> int:
+    """Days since 2020-01-01."""
+    return (day - FLAG_EPOCH).days
+
+
+def add_months(day: date, months: int) -> date:
+    """Shift a date by calendar months; the day of month is clipped to the target month's length."""
+    index = day.year * 12 + day.month - 1 + months
+    year, month = divmod(index, 12)
+    following = date(year + (month == 11), (month + 1) % 12 + 1, 1)
+    last = (following - date(year, month + 1, 1)).days
+    return date(year, month + 1, min(day.day, last))
+
+
+def minimum_pixels(area_ha: float, pixel_area_m2: float) -> int:
+    """Whole pixels in an area: ``int(area / pixel area)`` (product.md 1)."""
+    # The tiny addend undoes binary rounding such as 0.3 * 10000 / 300 = 9.999...
+    return int(area_ha * 10_000 / pixel_area_m2 + 1e-9)
+
+
+def geodesic_area_ha(geometry: BaseGeometry) -> float:
+    """Area in hectares of a lon/lat geometry on the GRS 80 ellipsoid (SIRGAS 2000)."""
+    area, _ = _GRS80.geometry_area_perimeter(geometry)
+    return abs(float(area)) / 10_000
+
+
+def parse_time(text: str, *, where: object = None) -> datetime:
+    """Read an ISO 8601 time that carries its zone, as UTC.
+
+    Raises
+    ------
+    ConfigError
+        If the text is no time, or has no zone.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"{text!r} is not an ISO 8601 time", where=where, remedy="write 2024-06-01T09:45:00Z"
+        ) from error
+    if moment.tzinfo is None:
+        raise ConfigError(
+            f"time {text!r} has no time zone", where=where, remedy="add Z (UTC) or an offset"
+        )
+    return moment.astimezone(UTC)
+
+
+def naive_utc(moment: datetime) -> np.datetime64:
+    """Aware time to xarray's convention: naive, meaning UTC, in nanoseconds."""
+    return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "ns")
