@@ -84,7 +84,9 @@ def _freeze(sections: dict[str, dict[str, Any]]) -> Mapping[str, Mapping[str, An
 def names(kind: str = "detect") -> list[str]:
     """Return the shipped presets of a kind (``detect`` or ``mining``)."""
     folder = resources.files("curupira") / "presets" / kind
-    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+    return sorted(
+        f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")
+    )
 
 
 def load(preset: str | Path | Preset, kind: str = "detect") -> Preset:

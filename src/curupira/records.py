@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 
 from shapely.geometry.base import BaseGeometry
 
-from curupira.codes import OrbitState
+from curupira.codes import IntensityClass, OrbitState
 
 #: Slices of one pass closer than this belong to one acquisition (product.md 3, point 1).
 SLICE_GAP = timedelta(minutes=10)
@@ -53,9 +53,7 @@ class Acquisition:
     def acquisition_id(self) -> str:
         """Platform, relative orbit and the first scene's time."""
         first = self.scenes[0]
-        return (
-            f"{first.platform}_{first.relative_orbit:03d}_{first.acquired.strftime('%Y%m%dT%H%M%S')}"
-        )
+        return f"{first.platform}_{first.relative_orbit:03d}_{first.acquired.strftime('%Y%m%dT%H%M%S')}"
 
     @property
     def platform(self) -> str:
@@ -81,6 +79,37 @@ class Acquisition:
     def created(self) -> datetime:
         """Time when the last of its scenes was published: the clock of what it causes."""
         return max(scene.created for scene in self.scenes)
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One polygon of flagged pixels that one acquisition shows.
+
+    ``geometry`` is in the grid's CRS with every vertex on a pixel corner; ``seq`` orders the
+    observations of an acquisition. Numbers are medians over the flagged pixels (``n_alerts_mean``:
+    the mean); NaN where undefined. ``detection_start`` is the first day of the detection period.
+    """
+
+    acquisition_id: str
+    seq: int
+    day: date
+    detection_start: date
+    scene_id: str
+    geometry: BaseGeometry = field(hash=False)
+    confirmed: bool
+    intensity_class: IntensityClass
+    n_alerts: float
+    n_alerts_mean: float
+    intensity: float
+    excess_db: float
+    confidence: float
+    first_flag: date
+    last_flag: date
+    threshold_db: float
+    distance_m: float
+    n_pixels: int
+    area_ha: float
+    area_geodesic_ha: float
 
 
 def group_acquisitions(scenes: list[Scene]) -> list[Acquisition]:
