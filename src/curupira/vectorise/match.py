@@ -265,7 +265,7 @@ def as_multipolygon(geometry: BaseGeometry) -> MultiPolygon:
     """Return the geometry as the MultiPolygon that the store keeps."""
     if isinstance(geometry, MultiPolygon):
         return geometry
-    return MultiPolygon([geometry])
+    return shapely.multipolygons([geometry])
 
 
 def reconcile(old: Sequence[Entry], new: Sequence[Entry], pixel_area_m2: float) -> dict[int, int]:
