@@ -1,0 +1,111 @@
+"""Explain one pixel: every step of the detection along time, for a plot."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from curupira.detect.params import DetectParams
+from curupira.detect.periods import as_day, periods
+from curupira.errors import InputError
+from curupira.presets import Preset, load
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def explain(
+    stack_1px: xr.DataArray | xr.Dataset,
+    on: date | str,
+    preset: str | Path | Preset = "deter_r",
+    distance_m: float | None = None,
+) -> xr.Dataset:
+    """Every step of one pixel; the spatial filters are skipped.
+
+    Parameters
+    ----------
+    stack_1px
+        ``(time,)`` or ``(time, 1, 1)`` linear gamma0 VH, as in `warning_layers`.
+    on, preset
+        As in `warning_layers`.
+    distance_m
+        Distance to known deforestation, metres; NaN or None takes Tmin.
+
+    Returns
+    -------
+    Along ``time``, the images of both periods (and of the orbits that the preset uses):
+    ``gamma0_db``, ``season_db`` (what the stabilisation took away), ``stabilised_db``, ``period``
+    (``"learning"`` or ``"detection"``), ``reference_db``, ``threshold_db`` (positive drop),
+    ``limit_db`` (reference - threshold), ``flag`` (detection images only), ``excess_db`` (limit -
+    stabilised, positive below the limit; NaN in the learning period). Empty without enough
+    learning images. Not skipped but impossible here: LIA and angle masks.
+
+    Raises
+    ------
+    ConfigError
+        If the preset or the date is wrong.
+    InputError
+        If the series cannot be used, or holds more than one pixel.
+    """
+    # Loaded here: this module is imported with the package, xarray and the kernels are heavy.
+    import xarray as xr
+
+    from curupira.detect import block, inputs
+    from curupira.detect.reference import reference_level
+    from curupira.detect.threshold import threshold_db
+    from curupira.units import from_db, to_db
+
+    params = DetectParams.from_preset(load(preset))
+    day = as_day(on)
+    vh = inputs.vh_of(_as_stack(stack_1px))
+    if vh.shape[1:] != (1, 1):
+        raise InputError(
+            f"the stack has {vh.shape[1]} x {vh.shape[2]} pixels, not one",
+            where="stack_1px",
+            remedy="select one: stack.isel(y=10, x=20)",
+        )
+    times, order = inputs.sorted_times(vh)
+    power = vh.isel(time=order).to_numpy().astype(np.float32)
+    inputs.check_power(power)
+    db = to_db(np.where(power > 0, power, np.float32(np.nan)))
+    minimum = params.period.minimum_learning_images
+    reference = np.full(times.size, np.nan, dtype=np.float32)
+    stable = np.full_like(db, np.nan)
+    used = np.zeros(times.size, dtype=np.bool_)
+    for images, learning in block.baselines(times, inputs.orbits_of(stack_1px, order), day, params):
+        stable[images] = block.deseasonalise(db[images], times[images], learning, params)
+        level = reference_level(from_db(stable[images][learning]), minimum)
+        reference[images] = level[0, 0]
+        used[images] = True
+    distance = None if distance_m is None else np.array(distance_m, dtype=np.float64)
+    drop = threshold_db(distance, params.threshold)
+    detected = periods(day, params.period).masks(times)[1]
+    limit = reference - drop
+    excess = np.where(detected, limit - stable[:, 0, 0], np.float32(np.nan))
+    along = {
+        "gamma0_db": db[:, 0, 0],
+        "season_db": (db - stable)[:, 0, 0],
+        "stabilised_db": stable[:, 0, 0],
+        "period": np.where(detected, "detection", "learning"),
+        "reference_db": reference,
+        "threshold_db": np.full(times.size, drop, dtype=np.float32),
+        "limit_db": limit,
+        "flag": excess > 0,
+        "excess_db": excess,
+    }
+    return xr.Dataset(
+        {name: (("time",), values[used]) for name, values in along.items()},
+        coords={"time": times[used]},
+    )
+
+
+def _as_stack(series: xr.DataArray | xr.Dataset) -> xr.DataArray | xr.Dataset:
+    """Give a ``(time,)`` series the two dimensions that it lacks."""
+    for axis in ("y", "x"):
+        if hasattr(series, "expand_dims") and axis not in series.dims:
+            # A pixel selected by isel keeps its place as a scalar coordinate of that name.
+            series = series.expand_dims(axis)
+    return series

@@ -1,0 +1,214 @@
+"""Parameters of detection. Values are declared once, in ``presets/detect/deter_r.toml``."""
+
+from __future__ import annotations
+
+from typing import Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from curupira.errors import ConfigError
+from curupira.presets import Preset
+
+_SCRIPTS = "authors' scripts (DETER_R_AMZ)"
+_PAPER = "Doblas et al. 2022"
+
+
+class _Section(BaseModel):
+    # Strict: a number in quotes is a mistake, not a number.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class PeriodParams(_Section):
+    """Learning and detection period, and whose images they hold."""
+
+    learning_months: int = Field(
+        ge=6, le=120, description=f"Learning period, calendar months. Source: {_SCRIPTS}."
+    )
+    detection_months: int = Field(
+        ge=1, le=12, description=f"Detection period, calendar months. Source: {_SCRIPTS}."
+    )
+    minimum_learning_images: int = Field(
+        ge=1,
+        le=200,
+        description="A pixel with fewer valid learning images is not observed. Source: own.",
+    )
+    orbits: Literal["same", "all"] = Field(
+        description=f"Relative orbits a detection uses. Source: {_SCRIPTS}."
+    )
+
+
+class GeometryParams(_Section):
+    """Angle limits (exclusive) and the along-track border."""
+
+    angle_min_deg: float = Field(
+        ge=0, le=90, description=f"Smallest ellipsoid angle, degrees. Source: {_SCRIPTS}."
+    )
+    angle_max_deg: float = Field(
+        ge=0, le=90, description=f"Largest ellipsoid angle, degrees. Source: {_SCRIPTS}."
+    )
+    lia_min_deg: float = Field(
+        ge=0, le=90, description=f"Smallest LIA of a detection image, degrees. Source: {_SCRIPTS}."
+    )
+    lia_max_deg: float = Field(
+        ge=0, le=90, description=f"Largest LIA of a detection image, degrees. Source: {_SCRIPTS}."
+    )
+    border: Literal["slice", "pass", "none"] = Field(
+        description=f"Which along-track edges are cut off. Source: {_SCRIPTS}."
+    )
+    border_m: float = Field(
+        ge=0, le=10_000, description=f"Width cut off there, metres. Source: {_SCRIPTS}."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.angle_min_deg >= self.angle_max_deg:
+            raise ValueError("angle_min_deg must be below angle_max_deg")
+        if self.lia_min_deg >= self.lia_max_deg:
+            raise ValueError("lia_min_deg must be below lia_max_deg")
+        return self
+
+
+class SeasonParams(_Section):
+    """Seasonal stabilisation."""
+
+    season: Literal["harmonic", "none"] = Field(
+        description=f"First-order harmonic in dB, or nothing. Source: {_SCRIPTS}, {_PAPER}."
+    )
+    season_fit_on: Literal["all", "learning"] = Field(
+        description=f"Images the harmonic is fitted on. Source: {_SCRIPTS}."
+    )
+    season_recentre: Literal["intercept", "median"] = Field(
+        description=f"Level kept: intercept ({_SCRIPTS}) or series median ({_PAPER})."
+    )
+    season_order: Literal["before", "after"] = Field(
+        description=f"Before ({_SCRIPTS}) or after ({_PAPER}) the speckle filter."
+    )
+
+
+class SpeckleParams(_Section):
+    """Quegan-Yu and Refined Lee filters."""
+
+    quegan_yu: bool = Field(
+        description=f"Multi-temporal filter over both periods. Source: {_SCRIPTS}, {_PAPER}."
+    )
+    expectation: Literal["median", "box"] = Field(
+        description=f"Local expectation: median ({_SCRIPTS}) or box mean ({_PAPER})."
+    )
+    expectation_window: int = Field(
+        ge=3, le=11, description=f"Side of its window, pixels, odd. Source: {_SCRIPTS}, {_PAPER}."
+    )
+    refined_lee: Literal["scripts", "nearest", "none"] = Field(
+        description=f"Side of an edge: as in the {_SCRIPTS}, nearer mean (Lee 1981), or no filter."
+    )
+    lee_clamp: bool = Field(description=f"Lee's weight within 0 and 1. Source: {_SCRIPTS}: no.")
+
+    @model_validator(mode="after")
+    def _odd(self) -> Self:
+        if self.expectation_window % 2 == 0:
+            raise ValueError("expectation_window must be odd")
+        return self
+
+
+class ThresholdParams(_Section):
+    """Drop below the reference level that flags an image, by the distance to deforestation."""
+
+    threshold_law: Literal["pdf_clamped", "cdf", "fixed"] = Field(
+        description=f"Law of T: pdf_clamped ({_SCRIPTS}), cdf ({_PAPER}) or fixed at Tmax."
+    )
+    threshold_min: float = Field(
+        ge=0, le=10, description=f"Tmin, in clutter_sd_db. Source: {_SCRIPTS}, {_PAPER}."
+    )
+    threshold_max: float = Field(
+        ge=0, le=10, description=f"Tmax, in clutter_sd_db. Source: {_SCRIPTS}, {_PAPER}."
+    )
+    clutter_mean_db: float = Field(
+        ge=0, le=10, description=f"Forest: mean of mean minus minimum, dB. Source: {_PAPER}."
+    )
+    clutter_sd_db: float = Field(
+        ge=0.01, le=5, description=f"Forest: standard deviation of it, dB. Source: {_PAPER}."
+    )
+    distance_mu: float = Field(
+        ge=0, le=6, description=f"Location of the distance law, log10 m. Source: {_PAPER}."
+    )
+    distance_s: float = Field(
+        ge=0.01, le=3, description=f"Scale of the distance law, log10 m. Source: {_PAPER}."
+    )
+    max_distance_m: float = Field(
+        ge=100, le=100_000, description=f"Farther counts as this, metres. Source: {_SCRIPTS}."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.threshold_min > self.threshold_max:
+            raise ValueError("threshold_min must not exceed threshold_max")
+        return self
+
+
+class ConfirmParams(_Section):
+    """Confirmation (CR1, CR2) and intensity class of a polygon."""
+
+    confirm_statistic: Literal["median", "mean"] = Field(
+        description=f"Of n_alerts over a polygon: median ({_SCRIPTS}) or mean ({_PAPER})."
+    )
+    confirm_n_alerts: float = Field(
+        ge=0, le=100, description=f"Confirmed above it, images. Source: {_SCRIPTS}."
+    )
+    high_intensity: float = Field(
+        ge=0, le=200, description=f"High intensity above it, tenths of dB. Source: {_SCRIPTS}."
+    )
+
+
+class DetectParams(BaseModel):
+    """The sections of a preset that detection reads."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    period: PeriodParams
+    geometry: GeometryParams
+    season: SeasonParams
+    speckle: SpeckleParams
+    threshold: ThresholdParams
+    confirm: ConfirmParams
+
+    @classmethod
+    def from_preset(cls, preset: Preset) -> DetectParams:
+        """Validate the sections of a preset.
+
+        Raises
+        ------
+        ConfigError
+            If a section or an option is missing, unknown, or out of its range.
+        """
+        return cls(
+            period=_read(PeriodParams, preset, "period"),
+            geometry=_read(GeometryParams, preset, "geometry"),
+            season=_read(SeasonParams, preset, "season"),
+            speckle=_read(SpeckleParams, preset, "speckle"),
+            threshold=_read(ThresholdParams, preset, "threshold"),
+            confirm=_read(ConfirmParams, preset, "confirm"),
+        )
+
+    @property
+    def halo(self) -> int:
+        """Pixels around a block that its spatial filters look at (5 in ``deter_r``)."""
+        expectation = self.speckle.expectation_window // 2 if self.speckle.quegan_yu else 0
+        return expectation + (0 if self.speckle.refined_lee == "none" else 3)
+
+
+_M = TypeVar("_M", bound=BaseModel)
+
+
+def _read(model: type[_M], preset: Preset, section: str) -> _M:
+    values = dict(preset.section(section))
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        given = f" (got {values[key]!r})" if key in values else ""
+        field = model.model_fields.get(key)
+        raise ConfigError(
+            f"{key + ': ' if key else ''}{first['msg']}{given}",
+            where=f"preset {preset.name} [{section}]",
+            remedy=field.description if field else "see the comments of deter_r.toml",
+        ) from error
