@@ -127,6 +127,8 @@ def scene_item(
 
 def _projection(grid: GeoBox) -> dict[str, Any]:
     # A system without a code (a user's own) is written out.
+    if grid.crs is None:
+        raise InputError("the grid has no coordinate reference system", where="[grid] crs")
     code = str(grid.crs)
     if re.fullmatch(r"[A-Za-z]+:\w+", code):
         return {"proj:code": code}

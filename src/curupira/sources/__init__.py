@@ -1,0 +1,1 @@
+"""The only package that reaches out or opens third-party products."""
