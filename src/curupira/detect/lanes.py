@@ -1,0 +1,230 @@
+"""What the kernels share: strips of pixels that fill vector registers, borders, fast log and exp.
+
+A kernel loads a strip of ``LANES`` neighbouring pixels into a small scratch array and works on it
+with inner loops of that fixed length. LLVM turns these into vector instructions, and every pixel
+goes through the same instructions wherever it lies, so tiles give the same bits as the whole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+from llvmlite import ir
+from numba.extending import intrinsic
+
+Float32 = npt.NDArray[np.float32]
+_Kernel = TypeVar("_Kernel", bound=Callable[..., Any])
+
+#: Pixels handled side by side: enough to fill the registers, few enough for the first-level cache.
+LANES = 64
+# 'nnan' and 'ninf' are left out (NaN means missing), and so is 'reassoc': it would undo the
+# subtraction of a pivot that keeps variances exact.
+_FASTMATH = {"contract", "nsz", "arcp"}
+
+
+def kernel(function: _Kernel) -> _Kernel:
+    """Compile for vector lanes.
+
+    The error model is numpy's: numba's default raises on division by zero, an early exit that
+    keeps LLVM from vectorising.
+    """
+    compiled: _Kernel = nb.njit(
+        cache=True, nogil=True, error_model="numpy", fastmath=_FASTMATH, boundscheck=False
+    )(function)
+    return compiled
+
+
+def compile_lanes(name: str, arguments: str, lines: list[str], path: str) -> Any:
+    """Compile generated straight-line statements as the body of a loop over the lanes ``x``.
+
+    Parameters
+    ----------
+    name, arguments
+        Of the function.
+    lines
+        Statements; array arguments are indexed with ``x`` plus constants.
+    path
+        ``__file__`` of the generating module: numba's cache is kept beside it and is renewed when
+        that file changes.
+    """
+    body = "".join(f"        {line}\n" for line in lines)
+    source = f"def {name}({arguments}):\n    for x in range({LANES}):\n{body}"
+    namespace: dict[str, Any] = {"np": np, "f4": np.float32}
+    exec(compile(source, path, "exec"), namespace)  # noqa: S102 our own generated source
+    return kernel(namespace[name])
+
+
+def border_index(size: int, halo: int, padded: int) -> npt.NDArray[np.int64]:
+    """Source index of each padded position; the image is mirrored at its edge, edge pixel included.
+
+    This is numpy's ``symmetric`` and scipy's ``reflect``: c b a | a b c.
+    """
+    after = max(padded - size - halo, halo)
+    return np.pad(np.arange(size), (halo, after), mode="symmetric")
+
+
+@kernel
+def load_strip(
+    image: Float32,
+    rows: npt.NDArray[np.int64],
+    columns: npt.NDArray[np.int64],
+    y: int,
+    x0: int,
+    halo: int,
+    scratch: Float32,
+) -> int:
+    """Copy the strip at (y, x0) and its halo into ``scratch`` (rows, at least LANES + 2 halo).
+
+    Returns
+    -------
+    int
+        How many of the values are NaN.
+    """
+    width = LANES + 2 * halo
+    inside = x0 >= halo and x0 + LANES + halo <= image.shape[1]
+    missing = 0
+    for r in range(scratch.shape[0]):
+        source = image[rows[y + r]]
+        target = scratch[r]
+        if inside:
+            first = x0 - halo
+            for i in range(width):
+                target[i] = source[first + i]
+        else:
+            for i in range(width):
+                target[i] = source[columns[x0 + i]]
+        for i in range(width):
+            missing += 0 if target[i] == target[i] else 1
+    return missing
+
+
+@kernel
+def balance_missing(values: Float32, sign: Float32, valid: Float32) -> None:
+    """Prepare wires (wire, lane) for a median: NaN becomes +inf and -inf in turn, per lane.
+
+    ``sign`` and ``valid`` (lane) are overwritten; ``valid`` receives the count of valid values.
+    """
+    for lane in range(LANES):
+        sign[lane] = np.float32(np.inf)
+        valid[lane] = np.float32(0)
+    for wire in range(values.shape[0]):
+        row = values[wire]
+        for lane in range(LANES):
+            value = row[lane]
+            present = value == value
+            row[lane] = value if present else sign[lane]
+            sign[lane] = sign[lane] if present else -sign[lane]
+            valid[lane] += np.float32(1) if present else np.float32(0)
+
+
+@kernel
+def exchange(values: Float32, pairs: npt.NDArray[np.int64]) -> None:
+    """Run a network over wires (wire, lane), in place. No NaN."""
+    for step in range(pairs.shape[0]):
+        low = values[pairs[step, 0]]
+        high = values[pairs[step, 1]]
+        for lane in range(LANES):
+            a = low[lane]
+            b = high[lane]
+            low[lane] = a if a < b else b
+            high[lane] = a if a > b else b
+
+
+@kernel
+def pick_median(values: Float32, valid: Float32, out: Float32) -> None:
+    """Median of the valid values of each lane, after `balance_missing` and `exchange`.
+
+    The smaller half of the missing wires sank to -inf, so the valid values sit around the middle
+    of the n wires. An even count of valid values has its median halfway between ranks n // 2 - 1
+    and n // 2. An odd one has it at n // 2 where n is odd, at n // 2 - 1 where n is even.
+    No valid value gives NaN.
+    """
+    size = values.shape[0]
+    high = values[size // 2]
+    low = values[max(size // 2 - 1, 0)]
+    for lane in range(LANES):
+        a = low[lane]
+        b = high[lane]
+        count = valid[lane]
+        half = count * np.float32(0.5)
+        odd = half != np.floor(half)
+        single = b if size % 2 == 1 else a
+        middle = single if odd else np.float32(0.5) * (a + b)
+        out[lane] = middle if count > np.float32(0) else np.float32(np.nan)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _bits(_: Any, value: Any) -> Any:
+    """Bit pattern of a float32 as int32."""
+    return nb.types.int32(nb.types.float32), lambda _c, builder, _s, arguments: builder.bitcast(
+        arguments[0], ir.IntType(32)
+    )
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _from_bits(_: Any, value: Any) -> Any:
+    """float32 of a bit pattern."""
+    return nb.types.float32(nb.types.int32), lambda _c, builder, _s, arguments: builder.bitcast(
+        arguments[0], ir.FloatType()
+    )
+
+
+def _chebyshev(function: Callable[[npt.NDArray[np.float64]], Any], degree: int) -> list[np.float32]:
+    """Coefficients, lowest first, of a near-minimax polynomial on [0, 1]."""
+    series = np.polynomial.Chebyshev.interpolate(function, degree, domain=[0, 1])
+    coefficients = series.convert(kind=np.polynomial.Polynomial).coef
+    return [np.float32(value) for value in coefficients]
+
+
+#: Decibel per factor of two.
+DB_PER_OCTAVE = np.float32(10 * math.log10(2))
+_L0, _L1, _L2, _L3, _L4, _L5, _L6, _L7, _L8 = _chebyshev(
+    lambda u: np.where(u > 0, np.log2(1 + u) / np.maximum(u, 1e-300), 1 / math.log(2)), 8
+)
+_E0, _E1, _E2, _E3, _E4, _E5, _E6 = _chebyshev(np.exp2, 6)
+
+
+@kernel
+def log2(power: float) -> np.float32:
+    """log2 of a positive float32 (error below 2e-6); zero, negative and NaN give NaN."""
+    bits = _bits(np.float32(power))
+    exponent = np.float32((bits >> np.int32(23)) - np.int32(127))
+    u = _from_bits((bits & np.int32(0x7FFFFF)) | np.int32(0x3F800000)) - np.float32(1)
+    p = _L8 * u + _L7
+    p = p * u + _L6
+    p = p * u + _L5
+    p = p * u + _L4
+    p = p * u + _L3
+    p = p * u + _L2
+    p = p * u + _L1
+    p = p * u + _L0
+    return exponent + u * p if power > np.float32(0) else np.float32(np.nan)
+
+
+@kernel
+def exp2(exponent: float) -> np.float32:
+    """2 to a power in -126 to 127, relative error below 3e-7; NaN stays NaN."""
+    shifted = np.float32(exponent) + np.float32(127)
+    whole = np.int32(shifted)
+    u = shifted - np.float32(whole)
+    p = _E6 * u + _E5
+    p = p * u + _E4
+    p = p * u + _E3
+    p = p * u + _E2
+    p = p * u + _E1
+    p = p * u + _E0
+    return _from_bits(whole << np.int32(23)) * p if exponent == exponent else np.float32(np.nan)
+
+
+def strips_of(stack: Float32) -> tuple[Float32, int]:
+    """A stack (t, ...) as (t, pixel) with at least LANES pixels, and the true pixel count."""
+    pixels = int(np.prod(stack.shape[1:]))
+    flat = np.ascontiguousarray(stack, dtype=np.float32).reshape(stack.shape[0], pixels)
+    if pixels < LANES:
+        flat = np.pad(flat, ((0, 0), (0, LANES - pixels)), constant_values=np.nan)
+    return flat, pixels

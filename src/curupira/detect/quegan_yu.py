@@ -1,0 +1,349 @@
+"""Quegan-Yu multitemporal speckle filter (Quegan and Yu 2001; method.md 1A 6).
+
+J_k = E[I_k] * (1/n) * sum_i I_i / E[I_i], with E the local expectation of one image and n the
+number of images valid at the pixel.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from curupira.detect.lanes import (
+    LANES,
+    Float32,
+    balance_missing,
+    border_index,
+    compile_lanes,
+    exchange,
+    kernel,
+    load_strip,
+    pick_median,
+)
+from curupira.detect.networks import (
+    batcher,
+    drop_idle,
+    median_network,
+    prune,
+    sorted_runs,
+    straight_line,
+)
+from curupira.errors import InputError
+
+Expectation = Literal["median", "box"]
+Index = npt.NDArray[np.int64]
+
+# Rows that two output rows of a 5 x 5 window need together.
+_PAIR_ROWS = 6
+_PITCH = LANES + 4
+
+
+def local_expectation(image: Float32, window: int, kind: Expectation) -> Float32:
+    """Median or mean of the valid pixels in a square window around each pixel.
+
+    Parameters
+    ----------
+    image
+        (y, x) linear gamma0; NaN missing.
+    window
+        Odd side of the window in pixels.
+    kind
+        ``median`` (an even count takes the mean of the middle two) or ``box`` (mean).
+
+    Returns
+    -------
+    array
+        (y, x); NaN where the centre is NaN. The image is mirrored at its border, edge pixel
+        included (scipy's ``reflect``).
+
+    Raises
+    ------
+    InputError
+        If the window is not odd or the image is empty.
+    """
+    keep = np.ones(1, dtype=np.bool_)
+    out, _ = _filter(image[np.newaxis], window, kind, keep)
+    return out[0]
+
+
+def quegan_yu(
+    stack: Float32,
+    *,
+    window: int,
+    kind: Expectation,
+    keep: slice | npt.NDArray[np.bool_] = slice(None),
+) -> Float32:
+    """Filter the kept images of a stack; the common factor is taken from all of them.
+
+    Parameters
+    ----------
+    stack
+        (t, y, x) linear gamma0; NaN missing.
+    window, kind
+        Of `local_expectation`.
+    keep
+        Which images to return: a slice or (t,) flags.
+
+    Returns
+    -------
+    array
+        (kept, y, x) filtered gamma0; NaN where the image is NaN.
+
+    Raises
+    ------
+    InputError
+        If the window is not odd or the stack is empty.
+    """
+    kept = np.zeros(stack.shape[0], dtype=np.bool_)
+    kept[keep] = True
+    out, factor = _filter(stack, window, kind, kept)
+    for image in out:
+        np.multiply(image, factor, out=image)
+    return out
+
+
+def _filter(
+    stack: Float32, window: int, kind: Expectation, kept: npt.NDArray[np.bool_]
+) -> tuple[Float32, Float32]:
+    """Expectations of the kept images, and the mean over time of image / expectation."""
+    if window < 1 or window % 2 == 0:
+        raise InputError(f"a window of {window} pixels has no centre", remedy="use an odd window")
+    _, height, width = stack.shape
+    if height == 0 or width == 0:
+        raise InputError("the image is empty")
+    stack = np.ascontiguousarray(stack, dtype=np.float32)
+    halo = window // 2
+    rows = border_index(height, halo, height + 1 + 2 * halo)
+    columns = border_index(width, halo, max(width, LANES) + 2 * halo)
+    slot = np.where(kept, np.cumsum(kept) - 1, -1)
+    out = np.empty((int(kept.sum()), height, width), np.float32)
+    factor = np.empty((height, width), np.float32)
+    if kind == "box":
+        _box_strips(stack, window, rows, columns, slot, out, factor)
+    elif window == 5:
+        _median5_strips(stack, rows, columns, median_network(25), slot, out, factor)
+    else:
+        network = median_network(window * window)
+        _median_strips(stack, window, rows, columns, network, slot, out, factor)
+    return out, factor
+
+
+def _median5_lines() -> list[str]:
+    """Medians of two 5 x 5 windows, one above the other, from the 6 rows they cover.
+
+    The windows share 20 pixels: rows 1 to 4. Of these only ranks 7 to 12 can be the median of a
+    window of 25, whatever the five pixels are that it has alone. So: sort the shared columns
+    (done by `_SORT_COLUMNS`), sort ranks 7 to 12 of the 20, sort each window's own row of five,
+    and take rank 5 of those six and five.
+    """
+    shared = [f"v{i}" for i in range(20)]
+    lines = [
+        f"v{4 * column + row} = columns[{row * _PITCH + column} + x]"
+        for column in range(5)
+        for row in range(4)
+    ]
+    middle = range(7, 13)
+    network = prune(drop_idle(batcher(20), sorted_runs(5, 4)), middle)
+    lines += straight_line(network, shared)
+    for output, row in enumerate((0, 5)):
+        own = [f"w{i}" for i in range(5)]
+        lines += [f"w{i} = strip[{row * _PITCH + i} + x]" for i in range(5)]
+        lines += straight_line(batcher(5), own)
+        # Rank 5 of ascending a (6) and b (5): the least of a5 and max(a[i], b[4 - i]).
+        lines.append("m = v12")
+        for i in range(5):
+            a, b = f"v{7 + i}", f"w{4 - i}"
+            lines += [f"q = {a} if {a} > {b} else {b}", "m = q if q < m else m"]
+        lines.append(f"medians[{output * LANES} + x] = m")
+    return lines
+
+
+def _column_lines() -> list[str]:
+    """Sort rows 1 to 4 of each column of the strip; ``offset`` shifts the lanes."""
+    names = ["a", "b", "c", "d"]
+    lines = [f"{n} = strip[{(r + 1) * _PITCH} + offset + x]" for r, n in enumerate(names)]
+    lines += straight_line(batcher(4), names)
+    lines += [f"columns[{r * _PITCH} + offset + x] = {n}" for r, n in enumerate(names)]
+    return lines
+
+
+_sort_columns = compile_lanes("_sort_columns", "strip, offset, columns", _column_lines(), __file__)
+_median5_pair = compile_lanes(
+    "_median5_pair", "strip, columns, medians", _median5_lines(), __file__
+)
+
+
+@kernel
+def _window_median(
+    strip: Float32,
+    top: int,
+    window: int,
+    network: Index,
+    wires: Float32,
+    work: Float32,
+    out: Float32,
+) -> None:
+    """NaN-aware medians of one row of windows, by a network on (window^2, lane)."""
+    for r in range(window):
+        for c in range(window):
+            wire = wires[r * window + c]
+            for lane in range(LANES):
+                wire[lane] = strip[top + r, c + lane]
+    balance_missing(wires, work[0], work[1])
+    exchange(wires, network)
+    pick_median(wires, work[1], out)
+
+
+@kernel
+def _accumulate(
+    centre: Float32, expected: Float32, total: Float32, count: Float32, kept: Float32
+) -> None:
+    """Add image / expectation of one strip to the sums; ``kept`` is the expectation, masked."""
+    for lane in range(LANES):
+        value = centre[lane]
+        level = expected[lane]
+        ratio = value / level
+        usable = (value > np.float32(0)) & (level > np.float32(0))
+        total[lane] += ratio if usable else np.float32(0)
+        count[lane] += np.float32(1) if usable else np.float32(0)
+        kept[lane] = level if value == value else np.float32(np.nan)
+
+
+@kernel
+def _store(source: Float32, row: Float32, x0: int) -> None:
+    for lane in range(min(LANES, row.shape[0] - x0)):
+        row[x0 + lane] = source[lane]
+
+
+@kernel
+def _store_factor(total: Float32, count: Float32, row: Float32, x0: int) -> None:
+    for lane in range(min(LANES, row.shape[0] - x0)):
+        n = count[lane]
+        row[x0 + lane] = total[lane] / n if n > np.float32(0) else np.float32(np.nan)
+
+
+@kernel
+def _median5_strips(
+    stack: Float32,
+    rows: Index,
+    columns: Index,
+    network: Index,
+    slot: Index,
+    out: Float32,
+    factor: Float32,
+) -> None:
+    dates, height, width = stack.shape
+    flat = np.empty(_PAIR_ROWS * _PITCH, np.float32)
+    strip = flat.reshape(_PAIR_ROWS, _PITCH)
+    ordered = np.empty(4 * _PITCH, np.float32)
+    medians = np.empty(2 * LANES, np.float32)
+    wires = np.empty((25, LANES), np.float32)
+    work = np.empty((2, LANES), np.float32)
+    kept = np.empty(LANES, np.float32)
+    total = np.empty((2, LANES), np.float32)
+    count = np.empty((2, LANES), np.float32)
+    for y in range(0, height, 2):
+        below = min(2, height - y)
+        for first in range(0, width, LANES):
+            x0 = max(min(first, width - LANES), 0)
+            total[:] = 0
+            count[:] = 0
+            for t in range(dates):
+                if load_strip(stack[t], rows, columns, y, x0, 2, strip) == 0:
+                    _sort_columns(flat, 0, ordered)
+                    _sort_columns(flat, 4, ordered)
+                    _median5_pair(flat, ordered, medians)
+                else:
+                    for k in range(2):
+                        expected = medians[k * LANES : (k + 1) * LANES]
+                        _window_median(strip, k, 5, network, wires, work, expected)
+                for k in range(below):
+                    expected = medians[k * LANES : (k + 1) * LANES]
+                    _accumulate(strip[2 + k, 2:], expected, total[k], count[k], kept)
+                    if slot[t] >= 0:
+                        _store(kept, out[slot[t], y + k], x0)
+            for k in range(below):
+                _store_factor(total[k], count[k], factor[y + k], x0)
+
+
+@kernel
+def _median_strips(
+    stack: Float32,
+    window: int,
+    rows: Index,
+    columns: Index,
+    network: Index,
+    slot: Index,
+    out: Float32,
+    factor: Float32,
+) -> None:
+    dates, height, width = stack.shape
+    halo = window // 2
+    strip = np.empty((window, LANES + 2 * halo), np.float32)
+    wires = np.empty((window * window, LANES), np.float32)
+    work = np.empty((2, LANES), np.float32)
+    sums = np.empty((4, LANES), np.float32)
+    for y in range(height):
+        for first in range(0, width, LANES):
+            x0 = max(min(first, width - LANES), 0)
+            sums[:] = 0
+            for t in range(dates):
+                load_strip(stack[t], rows, columns, y, x0, halo, strip)
+                _window_median(strip, 0, window, network, wires, work, sums[2])
+                _accumulate(strip[halo, halo:], sums[2], sums[0], sums[1], sums[3])
+                if slot[t] >= 0:
+                    _store(sums[3], out[slot[t], y], x0)
+            _store_factor(sums[0], sums[1], factor[y], x0)
+
+
+@kernel
+def _window_mean(
+    strip: Float32, window: int, column: Float32, valid: Float32, out: Float32
+) -> None:
+    """NaN-aware means of one row of windows: columns first, then across."""
+    column[:] = 0
+    valid[:] = 0
+    for r in range(window):
+        for i in range(strip.shape[1]):
+            value = strip[r, i]
+            present = value == value
+            column[i] += value if present else np.float32(0)
+            valid[i] += np.float32(1) if present else np.float32(0)
+    for lane in range(LANES):
+        total = np.float32(0)
+        count = np.float32(0)
+        for c in range(window):
+            total += column[lane + c]
+            count += valid[lane + c]
+        out[lane] = total / count if count > np.float32(0) else np.float32(np.nan)
+
+
+@kernel
+def _box_strips(
+    stack: Float32,
+    window: int,
+    rows: Index,
+    columns: Index,
+    slot: Index,
+    out: Float32,
+    factor: Float32,
+) -> None:
+    dates, height, width = stack.shape
+    halo = window // 2
+    strip = np.empty((window, LANES + 2 * halo), np.float32)
+    column = np.empty(LANES + 2 * halo, np.float32)
+    valid = np.empty(LANES + 2 * halo, np.float32)
+    sums = np.empty((4, LANES), np.float32)
+    for y in range(height):
+        for first in range(0, width, LANES):
+            x0 = max(min(first, width - LANES), 0)
+            sums[:] = 0
+            for t in range(dates):
+                load_strip(stack[t], rows, columns, y, x0, halo, strip)
+                _window_mean(strip, window, column, valid, sums[2])
+                _accumulate(strip[halo, halo:], sums[2], sums[0], sums[1], sums[3])
+                if slot[t] >= 0:
+                    _store(sums[3], out[slot[t], y], x0)
+            _store_factor(sums[0], sums[1], factor[y], x0)

@@ -1,0 +1,297 @@
+"""Seasonal stabilisation: fit one harmonic a year to each pixel and take it out (method.md 1A 5).
+
+The model, in dB, is ordinary least squares of [1, cos 2 pi t, sin 2 pi t] with t in years since
+2016-01-01. Only the harmonic is removed (option ``intercept``), or the whole fit is removed and the
+series' median put back (option ``median``).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from curupira.detect.lanes import (
+    DB_PER_OCTAVE,
+    LANES,
+    Float32,
+    balance_missing,
+    exchange,
+    exp2,
+    kernel,
+    log2,
+    pick_median,
+    strips_of,
+)
+from curupira.detect.networks import median_network
+from curupira.errors import InputError
+from curupira.units import years_since_2016
+
+Recentre = Literal["intercept", "median"]
+
+#: Below these the fit is refused (method.md 1D).
+MINIMUM_CALENDAR_MONTHS = 8
+MAXIMUM_CONDITION = 100.0
+_REMEDY = 'set season = "none" in the preset'
+
+
+def harmonic_design(years: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Design matrix (t, 3): 1, cos 2 pi t, sin 2 pi t."""
+    angle = 2 * np.pi * years
+    return np.stack([np.ones_like(angle), np.cos(angle), np.sin(angle)], axis=1)
+
+
+def check_season(times: npt.NDArray[np.datetime64], *, where: object = None) -> None:
+    """Refuse dates from which a season cannot be told (method.md 1D).
+
+    Parameters
+    ----------
+    times
+        (t,) the dates the fit would use, UTC.
+    where
+        What they belong to, for the message.
+
+    Raises
+    ------
+    InputError
+        If they cover fewer than 8 of the 12 calendar months, or leave a design matrix with a
+        condition number above 100.
+    """
+    months = {int(month) % 12 for month in times.astype("datetime64[M]").astype(np.int64)}
+    if len(months) < MINIMUM_CALENDAR_MONTHS:
+        raise InputError(
+            f"the season cannot be fitted: {len(times)} images cover {len(months)} calendar months"
+            f", at least {MINIMUM_CALENDAR_MONTHS} are needed",
+            where=where,
+            remedy=_REMEDY,
+        )
+    condition = float(np.linalg.cond(harmonic_design(years_since_2016(times))))
+    if condition > MAXIMUM_CONDITION:
+        raise InputError(
+            f"the season cannot be fitted: the images' dates leave a condition number of"
+            f" {condition:.0f}, at most {MAXIMUM_CONDITION:.0f} is allowed",
+            where=where,
+            remedy=_REMEDY,
+        )
+
+
+def stabilise_db(
+    db: Float32,
+    years: npt.NDArray[np.float64],
+    fit: npt.NDArray[np.bool_],
+    *,
+    recentre: Recentre,
+) -> Float32:
+    """Remove the fitted season from a stack in dB.
+
+    Parameters
+    ----------
+    db
+        (t, y, x) gamma0 in dB; NaN is left out of the fit and stays NaN.
+    years
+        (t,) years since 2016-01-01.
+    fit
+        (t,) which images the fit uses; the season is removed from all.
+    recentre
+        ``intercept``: subtract the harmonic alone (the scripts). ``median``: subtract the whole
+        fit and add the median of the fitted series (the paper).
+
+    Returns
+    -------
+    array
+        (t, y, x) dB. A pixel whose own valid dates fail the condition number of `check_season`
+        is NaN throughout: its season is unknown.
+
+    Raises
+    ------
+    InputError
+        If the lengths do not agree or no image is left to fit.
+    """
+    return _stabilise(db, years, fit, recentre, linear=False)
+
+
+def stabilise(
+    stack: Float32,
+    years: npt.NDArray[np.float64],
+    fit: npt.NDArray[np.bool_],
+    *,
+    recentre: Recentre,
+) -> Float32:
+    """`stabilise_db` on linear power, in and out, in one pass: same fit in dB, same options.
+
+    Zero and negative power is missing.
+    """
+    return _stabilise(stack, years, fit, recentre, linear=True)
+
+
+def _stabilise(
+    stack: Float32,
+    years: npt.NDArray[np.float64],
+    fit: npt.NDArray[np.bool_],
+    recentre: Recentre,
+    *,
+    linear: bool,
+) -> Float32:
+    if not len(stack) == len(years) == len(fit):
+        raise InputError(
+            f"{len(stack)} images, {len(years)} times and {len(fit)} fit flags do not agree"
+        )
+    if not np.any(fit):
+        raise InputError("no image is left to fit the season on", remedy=_REMEDY)
+    # A design of phases modulo one year is the same and keeps float32 exact.
+    design = harmonic_design(np.mod(years, 1.0)).astype(np.float32)
+    used = np.flatnonzero(fit)
+    gram = design[used].astype(np.float64)
+    flat, pixels = strips_of(stack)
+    out = np.empty_like(flat)
+    network = median_network(len(used))
+    _stabilise_strips(
+        flat, design, used, gram.T @ gram, recentre == "median", network, linear, out
+    )
+    return out[:, :pixels].reshape(stack.shape)
+
+
+@kernel
+def _fit_strip(
+    octaves: Float32,
+    design: Float32,
+    used: npt.NDArray[np.int64],
+    gram: npt.NDArray[np.float64],
+    sums: npt.NDArray[np.float64],
+    coefficients: Float32,
+) -> None:
+    """Least squares of one strip (t, lane) into ``coefficients`` (3, lane)."""
+    # The normal matrix of all dates is known; only what a missing value takes from it is counted.
+    for lane in range(LANES):
+        sums[0, lane] = gram[0, 0]
+        sums[1, lane] = gram[0, 1]
+        sums[2, lane] = gram[0, 2]
+        sums[3, lane] = gram[1, 1]
+        sums[4, lane] = gram[1, 2]
+        sums[5, lane] = gram[2, 2]
+        coefficients[0, lane] = np.float32(0)
+        coefficients[1, lane] = np.float32(0)
+        coefficients[2, lane] = np.float32(0)
+    for k in range(used.shape[0]):
+        t = used[k]
+        c = design[t, 1]
+        s = design[t, 2]
+        row = octaves[t]
+        missing = 0
+        for lane in range(LANES):
+            present = row[lane] == row[lane]
+            value = row[lane] if present else np.float32(0)
+            coefficients[0, lane] += value
+            coefficients[1, lane] += value * c
+            coefficients[2, lane] += value * s
+            missing += 0 if present else 1
+        if missing > 0:
+            for lane in range(LANES):
+                gone = 0.0 if row[lane] == row[lane] else 1.0
+                sums[0, lane] -= gone
+                sums[1, lane] -= gone * c
+                sums[2, lane] -= gone * s
+                sums[3, lane] -= gone * c * c
+                sums[4, lane] -= gone * c * s
+                sums[5, lane] -= gone * s * s
+    _solve(sums, coefficients)
+
+
+@kernel
+def _solve(sums: npt.NDArray[np.float64], coefficients: Float32) -> None:
+    """Solve the 3 x 3 normal equations of each lane; NaN where they are ill-conditioned."""
+    limit = MAXIMUM_CONDITION * MAXIMUM_CONDITION
+    for lane in range(LANES):
+        n = sums[0, lane]
+        a = sums[1, lane]
+        b = sums[2, lane]
+        c = sums[3, lane]
+        d = sums[4, lane]
+        e = sums[5, lane]
+        # Cofactors of the symmetric matrix [[n a b] [a c d] [b d e]].
+        nn = c * e - d * d
+        na = b * d - a * e
+        nb = a * d - b * c
+        cc = n * e - b * b
+        cd = a * b - n * d
+        ee = n * c - a * a
+        determinant = n * nn + a * na + b * nb
+        trace = n + c + e
+        minors = nn + cc + ee
+        # Smallest and largest root of z^3 - trace z^2 + minors z - determinant: all roots are
+        # real and not negative, so Newton's steps from 0 and from the trace close in on them.
+        small = 0.0
+        large = trace
+        for _ in range(8):
+            value = ((small - trace) * small + minors) * small - determinant
+            small -= value / ((3.0 * small - 2.0 * trace) * small + minors)
+            value = ((large - trace) * large + minors) * large - determinant
+            large -= value / ((3.0 * large - 2.0 * trace) * large + minors)
+        sound = n > 2.5 and small * limit >= large
+        scale = 1.0 / determinant if sound else np.nan
+        u = np.float64(coefficients[0, lane])
+        v = np.float64(coefficients[1, lane])
+        w = np.float64(coefficients[2, lane])
+        coefficients[0, lane] = np.float32((nn * u + na * v + nb * w) * scale)
+        coefficients[1, lane] = np.float32((na * u + cc * v + cd * w) * scale)
+        coefficients[2, lane] = np.float32((nb * u + cd * v + ee * w) * scale)
+
+
+@kernel
+def _recentre_strip(
+    octaves: Float32,
+    used: npt.NDArray[np.int64],
+    network: npt.NDArray[np.int64],
+    wires: Float32,
+    work: Float32,
+    shift: Float32,
+) -> None:
+    """Turn the intercepts in ``shift`` into intercept - series median."""
+    for k in range(used.shape[0]):
+        for lane in range(LANES):
+            wires[k, lane] = octaves[used[k], lane]
+    balance_missing(wires, work[0], work[1])
+    exchange(wires, network)
+    pick_median(wires, work[1], work[0])
+    for lane in range(LANES):
+        shift[lane] -= work[0, lane]
+
+
+@kernel
+def _stabilise_strips(
+    stack: Float32,
+    design: Float32,
+    used: npt.NDArray[np.int64],
+    gram: npt.NDArray[np.float64],
+    median: bool,
+    network: npt.NDArray[np.int64],
+    linear: bool,
+    out: Float32,
+) -> None:
+    dates, pixels = stack.shape
+    octaves = np.empty((dates, LANES), np.float32)
+    wires = np.empty((used.shape[0], LANES), np.float32)
+    work = np.empty((2, LANES), np.float32)
+    sums = np.empty((6, LANES), np.float64)
+    fitted = np.empty((3, LANES), np.float32)
+    for first in range(0, pixels, LANES):
+        p0 = min(first, pixels - LANES)
+        for t in range(dates):
+            for lane in range(LANES):
+                value = stack[t, p0 + lane]
+                octaves[t, lane] = log2(value) if linear else value / DB_PER_OCTAVE
+        _fit_strip(octaves, design, used, gram, sums, fitted)
+        if median:
+            _recentre_strip(octaves, used, network, wires, work, fitted[0])
+        else:
+            # An ill-conditioned pixel is NaN through all its coefficients; the others keep theirs.
+            for lane in range(LANES):
+                fitted[0, lane] = np.float32(0)
+        for t in range(dates):
+            c = design[t, 1]
+            s = design[t, 2]
+            for lane in range(LANES):
+                season = fitted[0, lane] + fitted[1, lane] * c + fitted[2, lane] * s
+                value = octaves[t, lane] - season
+                out[t, p0 + lane] = exp2(value) if linear else value * DB_PER_OCTAVE
