@@ -1,0 +1,193 @@
+"""Reading the cube at one snapshot."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import icechunk
+import numpy as np
+import zarr
+
+from curupira.blocks import Window
+from curupira.cube import codec, layout
+from curupira.cube.storage import check_folder, storage, translated
+from curupira.errors import StoreError
+
+#: Codes read at once: enough to overlap the decompression of chunks, little beside a stack.
+_BATCH_BYTES = 16 * 2**20
+
+
+class CubeReader:
+    """The cube as one snapshot holds it; later commits do not show.
+
+    May be pickled (it is opened again where it arrives, on first use) and used by many threads.
+
+    Parameters
+    ----------
+    path
+        Local folder or object-store URL.
+    snapshot
+        Id of the snapshot.
+    """
+
+    def __init__(self, path: str | Path, snapshot: str) -> None:
+        self.path = path
+        self.snapshot = snapshot
+        self._lock = threading.Lock()
+        self._root: zarr.Group | None = None
+        self._arrays: dict[tuple[int, str], layout.ZarrArray] = {}
+        self._layers: dict[int, dict[str, int]] = {}
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (CubeReader, (self.path, self.snapshot))
+
+    def orbits(self) -> list[int]:
+        """Relative orbits that hold scenes."""
+        with translated(self.path):
+            return sorted(int(name.removeprefix("orbit_")) for name in self._open().group_keys())
+
+    def bands(self, orbit: int) -> list[str]:
+        """Bands of an orbit; none where it holds no scene."""
+        with translated(self.path):
+            group = self._group(orbit)
+            return [] if group is None else sorted(group.array_keys())
+
+    def acquired(self, orbit: int) -> dict[str, datetime]:
+        """Acquisition time (aware UTC) by scene id, in order of time; empty without scenes."""
+        with translated(self.path):
+            scenes = layout.scenes(self._group(orbit))
+        moments = sorted((datetime.fromisoformat(time), scene) for scene, time in scenes.items())
+        return {scene: moment for moment, scene in moments}
+
+    def scene_ids(self, orbit: int) -> list[str]:
+        """Scenes of a relative orbit in order of acquisition time."""
+        return list(self.acquired(orbit))
+
+    def read_codes(self, orbit: int, scene_id: str, band: str, window: Window) -> codec.Codes:
+        """Codes (uint16, see ``codec``) of one scene in a window, ``(y, x)``; 0 is missing.
+
+        Raises
+        ------
+        StoreError
+            If the cube has no such scene or band, or cannot be read.
+        InputError
+            If the window is not within the grid.
+        """
+        with translated(self.path):
+            array, layers = self._band(orbit, band, window)
+            layer = self._layer(layers, orbit, scene_id)
+            codes: codec.Codes = _codes(array, [layer], window)[0]
+        return codes
+
+    def read(self, orbit: int, scene_id: str, band: str, window: Window) -> codec.Float32:
+        """One scene in a window: float32 ``(y, x)``, linear gamma0 or degrees, NaN missing.
+
+        Raises
+        ------
+        StoreError
+            If the cube has no such scene or band, or cannot be read.
+        InputError
+            If the window is not within the grid.
+        """
+        return codec.band_table(band)[self.read_codes(orbit, scene_id, band, window)]
+
+    def read_stack(
+        self, orbit: int, scene_ids: Sequence[Sequence[str]], band: str, window: Window
+    ) -> codec.Float32:
+        """Stack of acquisitions in a window: float32 ``(time, y, x)``, NaN missing.
+
+        Parameters
+        ----------
+        orbit, band, window
+            What to read; linear gamma0, or degrees for ``lia`` and ``angle``.
+        scene_ids
+            One inner sequence an acquisition, its scenes in time order: a later scene fills the
+            NaN of the earlier ones (product.md 3, point 1). An empty one gives NaN.
+
+        Raises
+        ------
+        StoreError
+            If the cube has no such scene or band, or cannot be read.
+        InputError
+            If the window is not within the grid.
+        """
+        out = np.full((len(scene_ids), *window.shape), np.nan, np.float32)
+        table = codec.band_table(band)
+        with translated(self.path):
+            array, layers = self._band(orbit, band, window)
+            wanted = [
+                (self._layer(layers, orbit, scene_id), time)
+                for time, scenes in enumerate(scene_ids)
+                for scene_id in scenes
+            ]
+            for run in _runs(wanted, max(1, _BATCH_BYTES // (2 * out[:1].size or 1))):
+                codes = _codes(array, [layer for layer, _ in run], window)
+                for image, (_, time) in zip(codes, run, strict=True):
+                    codec.fill_missing(image, table, out[time])
+        return out
+
+    def _open(self) -> zarr.Group:
+        with self._lock:
+            if self._root is None:
+                check_folder(self.path)
+                repository = icechunk.Repository.open(storage(self.path))
+                session = repository.readonly_session(snapshot_id=self.snapshot)
+                self._root = zarr.open_group(session.store, mode="r")
+            return self._root
+
+    def _group(self, orbit: int) -> zarr.Group | None:
+        group = self._open().get(layout.group_name(orbit))
+        return group if isinstance(group, zarr.Group) else None
+
+    def _band(
+        self, orbit: int, band: str, window: Window
+    ) -> tuple[layout.ZarrArray, dict[str, int]]:
+        key = (orbit, band)
+        if key not in self._arrays:
+            group = self._group(orbit)
+            if group is None or band not in group:
+                raise StoreError(
+                    f"the cube holds no band {band!r} of relative orbit {orbit}",
+                    where=self.path,
+                    remedy=f"it holds {', '.join(self.bands(orbit)) or 'nothing'} there",
+                )
+            found = group[band]
+            if not isinstance(found, zarr.Array):
+                raise StoreError(f"{band} is no array", where=self.path)
+            # Two threads may both arrive here: they store equal things, the array last.
+            self._layers[orbit] = {scene: n for n, scene in enumerate(layout.scenes(group))}
+            self._arrays[key] = found
+        array = self._arrays[key]
+        layout.check_window(window, (array.shape[1], array.shape[2]), self.path)
+        return array, self._layers[orbit]
+
+    def _layer(self, layers: dict[str, int], orbit: int, scene_id: str) -> int:
+        try:
+            return layers[scene_id]
+        except KeyError:
+            raise StoreError(
+                f"the cube holds no scene {scene_id} of relative orbit {orbit}",
+                where=self.path,
+                remedy="ingest it again",
+            ) from None
+
+
+def _codes(array: layout.ZarrArray, layers: list[int], window: Window) -> codec.Codes:
+    rows, columns = window.slices
+    codes: codec.Codes = np.asarray(array[layers[0] : layers[-1] + 1, rows, columns])
+    return codes
+
+
+def _runs(wanted: list[tuple[int, int]], longest: int) -> Iterator[list[tuple[int, int]]]:
+    # Neighbouring layers in one request: Zarr spends more on a request than on a chunk.
+    run: list[tuple[int, int]] = []
+    for layer, time in wanted:
+        if run and (layer != run[-1][0] + 1 or len(run) == longest):
+            yield run
+            run = []
+        run.append((layer, time))
+    if run:
+        yield run
