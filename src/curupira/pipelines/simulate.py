@@ -1,0 +1,248 @@
+"""Write a simulated district as the files of a workspace."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio
+import pystac
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from curupira import presets
+from curupira.blocks import executor
+from curupira.cog import write_atomic, write_cog
+from curupira.errors import ConfigError
+from curupira.grid import LONLAT, SIRGAS_2000, project
+from curupira.records import Asset, Scene
+from curupira.simulate.district import SimulatedDistrict, simulate_district
+from curupira.simulate.scenes import Pass
+from curupira.simulate.truth import acquisition_row, event_row
+from curupira.stac import scene_item, write_catalogue
+
+Progress = Callable[[int, int], None]
+
+AREA, CATALOGUE, TRUTH = Path("area.geojson"), Path("catalog"), Path("truth.gpkg")
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedWorkspace:
+    """What was written; paths are relative to ``folder``.
+
+    ``masks`` maps the role of a layer (``deforestation``, ``water``, ``non_forest``) to its file;
+    roles that the district has nothing of are absent.
+    """
+
+    folder: Path
+    area: Path
+    catalogue: Path
+    masks: dict[str, Path]
+    truth: Path
+    first: date
+    last: date
+    monitor_since: date
+    crs: str
+    relative_orbits: tuple[int, ...]
+    scenes: int
+    events: int
+    preset: str
+
+
+def simulate_workspace(
+    folder: Path,
+    *,
+    size_km: float = 10,
+    years: float = 4,
+    revisit_days: int = 12,
+    seed: int = 1,
+    scenario: str = "default",
+    preset: str = "deter_r",
+    progress: Progress | None = None,
+) -> SimulatedWorkspace:
+    """Simulate a district and write its images, masks and truth; not its ``monitor.toml``.
+
+    Parameters
+    ----------
+    folder
+        New or empty. Gets ``catalog/`` (STAC and COGs), ``masks/``, ``area.geojson``,
+        ``truth.gpkg`` (layers ``event`` and ``acquisition``) and ``truth/`` (rasters).
+    size_km, years, revisit_days, seed, scenario
+        See ``simulate_district``.
+    preset
+        Checked and handed on: the preset that the workspace will run with.
+    progress
+        Called with scenes done and scenes in all.
+
+    Raises
+    ------
+    ConfigError
+        If an argument is out of range, or the folder is not empty.
+    StoreError
+        If the disk refuses.
+    """
+    chosen = presets.load(preset)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(
+            "exists and is not an empty folder", where=folder, remedy="give a new folder"
+        )
+    district = simulate_district(
+        size_km=size_km, years=years, revisit_days=revisit_days, seed=seed, scenario=scenario
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    items = list(_write_scenes(folder, district, progress))
+    write_catalogue(
+        folder / CATALOGUE,
+        items,
+        catalogue_id=f"curupira-simulated-{scenario}-{seed}",
+        description=f"Simulated Sentinel-1 gamma0, scenario {scenario}, seed {seed}",
+    )
+    _write_area(folder / AREA, district)
+    masks = _write_masks(folder, district)
+    _write_truth(folder, district)
+    passes = district.passes
+    return SimulatedWorkspace(
+        folder=folder,
+        area=AREA,
+        catalogue=CATALOGUE / "catalog.json",
+        masks=masks,
+        truth=TRUTH,
+        first=passes[0].day,
+        last=passes[-1].day,
+        monitor_since=district.since,
+        crs=str(district.landscape.grid.crs),
+        relative_orbits=tuple(sorted({p.relative_orbit for p in passes})),
+        scenes=len(items),
+        events=len(district.events),
+        preset=chosen.name,
+    )
+
+
+def _write_scenes(
+    folder: Path, district: SimulatedDistrict, progress: Progress | None
+) -> Iterable[pystac.Item]:
+    footprint = _lonlat(district, district.landscape.grid.extent.geom)
+
+    def write(position: int) -> pystac.Item:
+        scene = district.passes[position]
+        assets = {}
+        for band, image in zip(("vh", "vv"), district.renderer.image(position), strict=True):
+            path = (folder / CATALOGUE / "scenes" / scene.name / f"{band}.tif").resolve()
+            write_cog(path, image[np.newaxis], district.landscape.grid, nodata=float("nan"))
+            assets[band] = Asset(str(path))
+        return scene_item(_record(scene, footprint, assets), district.landscape.grid)
+
+    total = len(district.passes)
+    with executor() as run:
+        for done, item in enumerate(run(write, range(total)), start=1):
+            yield item
+            if progress is not None:
+                progress(done, total)
+
+
+def _record(scene: Pass, footprint: BaseGeometry, assets: dict[str, Asset]) -> Scene:
+    return Scene(
+        scene_id=scene.name,
+        platform=scene.platform,
+        acquired=scene.acquired,
+        created=scene.created,
+        relative_orbit=scene.relative_orbit,
+        orbit_state=scene.orbit_state,
+        footprint=footprint,
+        assets=assets,
+        slice_number=None,
+    )
+
+
+def _lonlat(district: SimulatedDistrict, geometry: BaseGeometry) -> BaseGeometry:
+    # Straight edges of the grid bend in longitude and latitude.
+    return project(shapely.segmentize(geometry, 1000), str(district.landscape.grid.crs), LONLAT)
+
+
+def _write_area(path: Path, district: SimulatedDistrict) -> None:
+    # A metre inside: the monitoring grid over it is then exactly the district.
+    inside = district.landscape.grid.extent.geom.buffer(-1, join_style="mitre")
+    feature = {
+        "type": "Feature",
+        "properties": {"name": "simulated district"},
+        "geometry": shapely.geometry.mapping(_lonlat(district, inside)),
+    }
+    text = json.dumps({"type": "FeatureCollection", "features": [feature]})
+    write_atomic(path, text.encode())
+
+
+def _write_masks(folder: Path, district: SimulatedDistrict) -> dict[str, Path]:
+    land = district.landscape
+    layers: dict[str, list[tuple[BaseGeometry, dict[str, Any]]]] = {
+        "deforestation": [
+            (lot.geometry, {"date": lot.cleared.isoformat(), "cover": lot.cover})
+            for lot in land.old_clearings
+        ],
+        "water": [(geometry, {"class": "water"}) for geometry in land.water],
+        "non_forest": [(geometry, {"class": "non_forest"}) for geometry in land.non_forest],
+    }
+    written = {}
+    for role, rows in layers.items():
+        if rows:
+            written[role] = Path("masks") / f"{role}.gpkg"
+            frame = _frame(district, [g for g, _ in rows], [a for _, a in rows])
+            _write_layers(folder / written[role], {role: frame})
+    return written
+
+
+def _frame(
+    district: SimulatedDistrict, geometries: list[BaseGeometry], rows: list[dict[str, Any]]
+) -> gpd.GeoDataFrame:
+    frame = gpd.GeoDataFrame(rows, geometry=geometries, crs=str(district.landscape.grid.crs))
+    return frame.to_crs(SIRGAS_2000)
+
+
+def _write_layers(path: Path, layers: dict[str, pd.DataFrame]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.stem}.part.gpkg")
+    beside.unlink(missing_ok=True)
+    for name, frame in layers.items():
+        pyogrio.write_dataframe(frame, beside, layer=name, driver="GPKG", append=beside.exists())
+    os.replace(beside, path)
+
+
+def _write_truth(folder: Path, district: SimulatedDistrict) -> None:
+    land, renderer = district.landscape, district.renderer
+    first = district.world.place.first_day
+    placed = [e for e in district.events if e.place is not None]
+    events = _frame(
+        district,
+        [e.place.geometry for e in placed if e.place is not None],
+        [event_row(e, district.timeline, first) for e in placed],
+    )
+    rows = []
+    coarse = land.grid.zoom_out(renderer.coarse_step)
+    shape = tuple(int(n) for n in coarse.shape)
+    for position, scene in enumerate(district.passes):
+        loss = renderer.rain_db(position)[: shape[0], : shape[1]]
+        mask = loss > district.world.rain.mask_db
+        rows.append(acquisition_row(scene, float(district.wetness[position]), float(mask.mean())))
+        if mask.any():
+            path = folder / "truth" / f"rain_{scene.name}.tif"
+            write_cog(path, mask.astype(np.uint8)[np.newaxis], coarse, nodata=None)
+    _write_layers(folder / TRUTH, {"event": events, "acquisition": pd.DataFrame(rows)})
+    kinds = sorted(set(land.covers.kind))
+    code = np.array([kinds.index(kind) for kind in land.covers.kind], dtype=np.uint8)
+    write_cog(
+        folder / "truth" / "cover.tif",
+        code[land.cover][np.newaxis],
+        land.grid,
+        nodata=None,
+        tags={"classes": ",".join(f"{i}={kind}" for i, kind in enumerate(kinds))},
+    )
+    write_cog(
+        folder / "truth" / "event.tif", renderer.raster.event[np.newaxis], land.grid, nodata=0
+    )

@@ -1,0 +1,167 @@
+"""The life of a disturbance as the radar sees it: slash, dark, regrowth, wet soil. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from curupira.simulate.params import District, SequenceWorld
+
+Series = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """How one clearing behaves: what its series is computed from."""
+
+    slash_days: float
+    slash_drop_db: float
+    dark_drop_db: float
+    vv_ratio: float
+    regrowth_days: float
+    regrowth_floor: float
+    wet_gain: float
+
+    @property
+    def darkens(self) -> bool:
+        """Whether it ever becomes dark."""
+        return bool(np.isfinite(self.slash_days))
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceNumbers:
+    """What a district has drawn for all of its clearings."""
+
+    slash_drop_db: float
+    never_dark_share: float
+    dark_drop_db: float
+    vv_ratio: float
+    regrowth_days: float
+    date_sd_db: float
+    wet_vh_db: float
+    wet_vv_db: float
+
+    @classmethod
+    def of(cls, p: SequenceWorld, district: District) -> SequenceNumbers:
+        """Draw them."""
+        return cls(
+            slash_drop_db=district.draw("slash drop", p.slash_drop_db),
+            never_dark_share=max(0.0, district.draw("never dark", p.never_dark_share)),
+            dark_drop_db=district.draw("dark drop", p.dark_drop_db),
+            vv_ratio=district.draw("vv ratio", p.vv_ratio),
+            regrowth_days=max(20.0, district.draw("regrowth", p.regrowth_days_median)),
+            date_sd_db=max(0.0, district.draw("clearing date sd", p.date_sd_db)),
+            wet_vh_db=max(0.0, district.draw("wet vh", p.wet_vh_db)),
+            wet_vv_db=max(0.0, district.draw("wet vv", p.wet_vv_db)),
+        )
+
+
+def draw_sequence(
+    p: SequenceWorld, numbers: SequenceNumbers, rank: float, rng: np.random.Generator
+) -> Sequence:
+    """Draw how one clearing behaves.
+
+    Parameters
+    ----------
+    p, numbers
+        The world's and the district's numbers.
+    rank
+        In [0, 1): the clearing's place in the distribution of the days until it is dark. Evenly
+        spread ranks keep small districts close to the shares that are asked for.
+    rng
+        Source of all else.
+    """
+    dark_share = 1 - numbers.never_dark_share
+    if rank >= dark_share:
+        slash_days = np.inf
+    elif rank < p.prompt_share * dark_share:
+        slash_days = float(rng.uniform(*p.prompt_days))
+    else:
+        slash_days = p.slash_days_median * float(np.exp(rng.normal(0, p.slash_days_sd_ln)))
+    slash = float(np.clip(rng.normal(numbers.slash_drop_db, p.slash_between_db), -0.5, 1.8))
+    regrowth = numbers.regrowth_days * float(np.exp(rng.normal(0, p.regrowth_days_sd_ln)))
+    return Sequence(
+        slash_days=slash_days,
+        slash_drop_db=slash,
+        dark_drop_db=max(2.0, float(rng.normal(numbers.dark_drop_db, p.dark_between_db))),
+        vv_ratio=max(0.3, float(rng.normal(numbers.vv_ratio, 0.15))),
+        regrowth_days=regrowth,
+        regrowth_floor=float(np.clip(rng.normal(p.regrowth_floor, 0.12), 0, 0.8)),
+        wet_gain=float(rng.uniform(0.4, 1.4)),
+    )
+
+
+def nominal_drop(sequence: Sequence, age_days: npt.NDArray[np.float64]) -> Series:
+    """Drop of VH below forest (dB, positive is darker) on dry soil, without the dates' noise.
+
+    NaN before the start (negative age).
+    """
+    dark_age = age_days - sequence.slash_days
+    floor = sequence.regrowth_floor
+    with np.errstate(over="ignore"):
+        left = floor + (1 - floor) * np.exp(-np.maximum(dark_age, 0) / sequence.regrowth_days)
+    drop = np.where(dark_age >= 0, sequence.dark_drop_db * left, sequence.slash_drop_db)
+    return np.where(age_days >= 0, drop, np.nan).astype(np.float32)
+
+
+def settled_drop(sequence: Sequence, p: SequenceWorld) -> float:
+    """Mean nominal drop of VH over the settled time after darkening (after the start if never)."""
+    begin = sequence.slash_days if sequence.darkens else 0.0
+    return float(np.mean(nominal_drop(sequence, begin + np.linspace(0, p.settled_days, 13))))
+
+
+def drop_series(
+    sequence: Sequence,
+    age_days: npt.NDArray[np.float64],
+    wetness: npt.NDArray[np.float64],
+    p: SequenceWorld,
+    numbers: SequenceNumbers,
+    rng: np.random.Generator,
+) -> tuple[Series, Series]:
+    """Drop of VH and of VV below forest at each date (dB); NaN before the start.
+
+    Parameters
+    ----------
+    sequence
+        How the clearing behaves.
+    age_days
+        ``(time,)`` days since its start, negative before it.
+    wetness
+        ``(time,)`` 0 (dry) to 1 (soaked soil) of the district.
+    p, numbers
+        The world's and the district's numbers.
+    rng
+        Source of the dates' noise.
+    """
+    nominal = nominal_drop(sequence, age_days).astype(np.float64)
+    noise = numbers.date_sd_db * _correlated(age_days, p.correlation_days, rng)
+    own = 0.4 * numbers.date_sd_db * rng.standard_normal(age_days.size)
+    # Slash shields the soil: only bare soil shows that it is wet.
+    exposed = np.where(age_days >= sequence.slash_days, sequence.wet_gain, 0.2) * wetness
+    vh = nominal + noise - numbers.wet_vh_db * exposed
+    vv = nominal * sequence.vv_ratio + noise + own - numbers.wet_vv_db * exposed
+    return vh.astype(np.float32), vv.astype(np.float32)
+
+
+def _correlated(
+    days: npt.NDArray[np.float64], scale_days: float, rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """First-order autoregressive noise of unit variance at uneven dates."""
+    draws = rng.standard_normal(days.size)
+    out = np.empty(days.size)
+    for i in range(days.size):
+        keep = np.exp(-(days[i] - days[i - 1]) / scale_days) if i else 0.0
+        out[i] = (out[i - 1] * keep if i else 0.0) + np.sqrt(1 - keep**2) * draws[i]
+    return out
+
+
+def soil_wetness(
+    p: SequenceWorld, district: District, months: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Wetness of the soil at each date: 0, or 0.3 to 1 where it rained in the days before."""
+    rng = district.rng("wetness")
+    share = np.where(np.isin(months, p.rainy_months), p.wet_share_rainy, p.wet_share_dry)
+    wet = rng.random(months.size) < share
+    return np.where(wet, rng.uniform(0.3, 1.0, months.size), 0.0)

@@ -1,0 +1,83 @@
+"""Events, sequences and rendering of simulated districts."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curupira.simulate.district import simulate_district
+from curupira.simulate.events import VISIBLE_DB, mean_drop
+from curupira.simulate.params import load_world, scenarios
+from curupira.simulate.placement import area_quantile, distance_quantile, even_ranks
+from curupira.simulate.sequences import Sequence, nominal_drop
+
+
+@pytest.fixture(scope="module")
+def district():
+    return simulate_district(size_km=2, years=2.6, seed=9)
+
+
+def test_every_scenario_loads() -> None:
+    assert set(scenarios()) >= {"default", "clean", "rain", "wet", "hilly", "late", "shifted"}
+    for scenario in scenarios():
+        load_world(scenario)
+
+
+@settings(max_examples=10, deadline=None)
+@given(rows=st.integers(1, 250))
+def test_images_do_not_depend_on_the_rows_computed_at_a_time(district, rows: int) -> None:
+    whole = district.renderer.image(5, rows=10_000)
+    parts = district.renderer.image(5, rows=rows)
+    for a, b in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_gamma0_is_finite_and_positive(district) -> None:
+    vh, vv = district.renderer.image(0)
+    for image in (vh, vv):
+        assert np.isfinite(image).all()
+        assert (image > 0).all()
+
+
+def test_area_mixture_matches_a_plain_monte_carlo() -> None:
+    p = load_world().events
+    rng = np.random.default_rng(0)
+    median = np.where(rng.random(200_000) < p.small_share, p.small_median_ha, p.large_median_ha)
+    plain = median * np.exp(rng.normal(0, p.area_sd_ln, median.size))
+    drawn = area_quantile(even_ranks(20_000, rng), p)
+    for limit in (0.2, 0.5, 1.5, 5.0):
+        assert (drawn < limit).mean() == pytest.approx((plain < limit).mean(), abs=0.01)
+
+
+def test_distance_law_has_the_published_quantiles() -> None:
+    p = load_world().events
+    distances = distance_quantile(even_ranks(5000, np.random.default_rng(0)), p, 1e6)
+    assert np.median(distances) == pytest.approx(255, rel=0.04)
+    assert np.quantile(distances, 0.9) == pytest.approx(1161, rel=0.06)
+
+
+def test_a_clearing_is_bright_then_dark_then_regrows() -> None:
+    sequence = Sequence(30.0, 0.5, 4.0, 0.85, 100.0, 0.35, 1.0)
+    drop = nominal_drop(sequence, np.array([-1.0, 0.0, 29.0, 30.0, 130.0, 5000.0]))
+    expected = [np.nan, 0.5, 0.5, 4.0, 4 * (0.35 + 0.65 * np.exp(-1)), 1.4]
+    np.testing.assert_allclose(drop, expected, rtol=1e-5)
+
+
+def test_painted_pixels_darken_on_their_day_and_no_earlier(district) -> None:
+    raster, timeline = district.renderer.raster, district.timeline
+    large = max(district.events, key=lambda e: e.area_ha)
+    mask = raster.event == large.event_id
+    onset = raster.onset_days[mask]
+    assert onset.min() >= large.start_days
+    assert onset.max() <= np.ceil(large.start_days + large.growth_days)
+    drop = mean_drop(large, timeline.days)
+    assert (drop[timeline.days < large.start_days] == 0).all()
+    painted = np.array([(onset <= day).mean() for day in timeline.days])
+    seen = drop >= VISIBLE_DB
+    assert (painted[seen] > 0.2).all()
+
+
+def test_events_do_not_touch_old_clearings(district) -> None:
+    raster, land = district.renderer.raster, district.landscape
+    assert (land.cover[raster.event > 0] == 0).all()
+    assert (land.distance_m[raster.event > 0] > 0).all()
