@@ -19,14 +19,8 @@ from curupira.grid import LONLAT, project
 from curupira.records import Scene
 from curupira.sources.files import check_complete, open_raster, raster_grid
 from curupira.sources.profiles import SourceParams
-from curupira.sources.raster import (
-    ANGLES,
-    FloatImage,
-    check_band_number,
-    file_window,
-    linear_power,
-    read_values,
-)
+from curupira.sources.resample import FloatImage, check_band_number, file_window, read_values
+from curupira.sources.values import ANGLES, linear_power
 
 #: Medians of gamma0 and sigma0 that land and water can have (linear power): -40 to 10 dB.
 LINEAR_MEDIAN = (1e-4, 10.0)
