@@ -83,7 +83,7 @@ def test_replace_changes_a_copy_and_the_hash() -> None:
 
 
 def test_replace_refuses_an_unknown_option() -> None:
-    with pytest.raises(ConfigError, match="no option 'mmu'.*minimum_area_ha"):
+    with pytest.raises(ConfigError, match=r"no option 'mmu'.*minimum_area_ha"):
         presets.load("deter_r").replace(mmu=0.2)
 
 

@@ -20,9 +20,9 @@ from curupira.detect.periods import days_since_2020, periods
 from curupira.detect.quegan_yu import quegan_yu
 from curupira.detect.reference import reference_level
 from curupira.detect.refined_lee import refined_lee
-from curupira.detect.season import check_season, stabilise_db
+from curupira.detect.season import check_season, stabilise
 from curupira.detect.threshold import threshold_db
-from curupira.units import from_db, to_db, years_since_2016
+from curupira.units import to_db, years_since_2016
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -101,7 +101,9 @@ def block_layers(
     method.md 1A. With ``orbits = "all"`` every orbit has its own season, filters and reference
     level; per pixel the counts add up, the earliest and latest flag and the largest excess are
     kept, and ``reference_db`` is that of the orbit with the largest excess. An orbit without
-    enough learning images adds nothing.
+    enough learning images adds nothing. With ``season_order = "after"`` the detection images are
+    filtered first (the Quegan-Yu factor still over all images); the season is then fitted to, and
+    taken out of, the unfiltered learning and the filtered detection images together.
     """
     shape = block.vh.shape[1:]
     drop = np.broadcast_to(threshold_db(distance_m, params.threshold), shape)
@@ -169,13 +171,13 @@ def fit_images(learning: BoolArray, params: DetectParams) -> BoolArray:
 
 
 def deseasonalise(
-    db: FloatArray, times: npt.NDArray[np.datetime64], learning: BoolArray, params: DetectParams
+    power: FloatArray, times: npt.NDArray[np.datetime64], learning: BoolArray, params: DetectParams
 ) -> FloatArray:
-    """Stabilise a series ``(time, y, x)`` in dB by the preset; unchanged where it has no season."""
+    """Stabilise ``(time, y, x)`` linear power by the preset; zero and less becomes missing."""
     if params.season.season == "none":
-        return db
+        return np.where(power > 0, power, np.float32(np.nan))
     fit = fit_images(learning, params)
-    return stabilise_db(db, years_since_2016(times), fit, recentre=params.season.season_recentre)
+    return stabilise(power, years_since_2016(times), fit, recentre=params.season.season_recentre)
 
 
 def _one_baseline(
@@ -186,21 +188,19 @@ def _one_baseline(
     params: DetectParams,
 ) -> tuple[FloatArray, FloatArray]:
     """Filtered detection images in dB ``(time, y, x)``, and the reference level ``(y, x)``."""
-    power = np.where(vh > 0, vh, np.float32(np.nan)).astype(np.float32, copy=False)
     if params.season.season_order == "before":
-        power = from_db(deseasonalise(to_db(power), times, learning, params))
-        filtered = to_db(despeckle(power, ~learning, params.speckle))
-        learned = power[learning]
+        stable = deseasonalise(vh, times, learning, params)
+        filtered = despeckle(stable, ~learning, params.speckle)
     else:
         # The season is fitted to what is compared: unfiltered learning, filtered detection images.
-        power[~learning] = despeckle(power, ~learning, params.speckle)
-        stable = deseasonalise(to_db(power), times, learning, params)
+        mixed = np.where(vh > 0, vh, np.float32(np.nan))
+        mixed[~learning] = despeckle(mixed, ~learning, params.speckle)
+        stable = deseasonalise(mixed, times, learning, params)
         filtered = stable[~learning]
-        learned = from_db(stable[learning])
+    db = to_db(filtered)
     if lia_deg is not None:
-        filtered = np.where(lia_mask(lia_deg[~learning], params.geometry), filtered, np.nan)
-    level = reference_level(learned, params.period.minimum_learning_images)
-    return filtered.astype(np.float32, copy=False), level
+        db[~lia_mask(lia_deg[~learning], params.geometry)] = np.nan
+    return db, reference_level(stable[learning], params.period.minimum_learning_images)
 
 
 def despeckle(power: FloatArray, keep: BoolArray, params: SpeckleParams) -> FloatArray:

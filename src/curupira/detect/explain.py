@@ -56,7 +56,7 @@ def explain(
     from curupira.detect import block, inputs
     from curupira.detect.reference import reference_level
     from curupira.detect.threshold import threshold_db
-    from curupira.units import from_db, to_db
+    from curupira.units import to_db
 
     params = DetectParams.from_preset(load(preset))
     day = as_day(on)
@@ -70,14 +70,15 @@ def explain(
     times, order = inputs.sorted_times(vh)
     power = vh.isel(time=order).to_numpy().astype(np.float32)
     inputs.check_power(power)
-    db = to_db(np.where(power > 0, power, np.float32(np.nan)))
+    db = to_db(power)
     minimum = params.period.minimum_learning_images
     reference = np.full(times.size, np.nan, dtype=np.float32)
     stable = np.full_like(db, np.nan)
     used = np.zeros(times.size, dtype=np.bool_)
     for images, learning in block.baselines(times, inputs.orbits_of(stack_1px, order), day, params):
-        stable[images] = block.deseasonalise(db[images], times[images], learning, params)
-        level = reference_level(from_db(stable[images][learning]), minimum)
+        steady = block.deseasonalise(power[images], times[images], learning, params)
+        stable[images] = to_db(steady)
+        level = reference_level(steady[learning], minimum)
         reference[images] = level[0, 0]
         used[images] = True
     distance = None if distance_m is None else np.array(distance_m, dtype=np.float64)

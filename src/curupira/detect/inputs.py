@@ -227,4 +227,4 @@ def forest_plane(
         return None
     if values.dtype == np.bool_:
         return values.astype(np.bool_)
-    return np.nan_to_num(values.astype(np.float32), nan=0.0) != 0
+    return np.asarray(np.nan_to_num(values.astype(np.float32), nan=0.0) != 0)
