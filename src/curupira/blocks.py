@@ -67,7 +67,9 @@ class Window:
 
 
 def split(window: Window, size: int) -> Iterator[Window]:
-    """Cut a window into blocks aligned to whole multiples of ``size`` pixels."""
+    """Cut a window into blocks aligned to whole multiples of ``size`` pixels; none if empty."""
+    if window.empty:
+        return
     for y in range(window.y0 // size * size, window.y1, size):
         for x in range(window.x0 // size * size, window.x1, size):
             yield Window(y, y + size, x, x + size).intersect(window)
@@ -84,11 +86,12 @@ def parse_memory(text: str, *, where: str = "[compute] memory") -> int:
     from dask.utils import parse_bytes
 
     try:
-        size = int(parse_bytes(text))
+        # Dask takes a text without a number for one unit.
+        size = int(parse_bytes(text)) if any(map(str.isdigit, text)) else 0
     except ValueError as error:
         raise ConfigError(f"{text!r} is no size", where=where, remedy='write "3GB"') from error
     if size <= 0:
-        raise ConfigError(f"{text!r} is not positive", where=where, remedy='write "3GB"')
+        raise ConfigError(f"{text!r} is no positive size", where=where, remedy='write "3GB"')
     return size
 
 
@@ -145,7 +148,7 @@ def _on_dask(client: Client, function: Callable[[T], R], items: Iterable[T]) -> 
     futures = client.map(function, list(items), pure=False)
     for future in futures:
         yield future.result()
-        future.release()
+        future.release()  # type: ignore[no-untyped-call]
 
 
 @contextmanager
@@ -155,15 +158,15 @@ def _client(scheduler: str) -> Iterator[Client]:
     kind, _, rest = scheduler.partition(":")
     if kind == "local" and rest.isdigit() and int(rest) > 0:
         with (
-            LocalCluster(
+            LocalCluster(  # type: ignore[no-untyped-call]
                 n_workers=int(rest), threads_per_worker=1, dashboard_address=None, processes=True
             ) as cluster,
-            Client(cluster) as client,
+            Client(cluster) as client,  # type: ignore[no-untyped-call]
         ):
             yield client
     elif kind in ("tcp", "tls"):
         try:
-            client = Client(scheduler, timeout="10s")
+            client = Client(scheduler, timeout="10s")  # type: ignore[no-untyped-call]
         except OSError as error:
             raise ConfigError(
                 "no Dask scheduler answers", where=scheduler, remedy="start it, or leave it empty"

@@ -85,7 +85,7 @@ def make_grid(area: BaseGeometry, resolution_m: float, crs: str | None = None) -
             where="[grid] crs",
             remedy='use a code such as "EPSG:32721", or "" for the default',
         ) from error
-    if not target.projected:
+    if not target.projected or any(axis.unit_name != "metre" for axis in target.proj.axis_info):
         raise ConfigError(
             f"{name} is not in metres",
             where="[grid] crs",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 from pyproj import Geod
 from shapely.geometry.base import BaseGeometry
 
-from curupira.errors import ConfigError
+from curupira.errors import ConfigError, InputError
 
 FloatArray = npt.NDArray[np.floating]
 _F = TypeVar("_F", bound=np.floating)
@@ -24,7 +26,7 @@ _GRS80 = Geod(ellps="GRS80")
 
 
 def to_db(power: npt.NDArray[_F]) -> npt.NDArray[_F]:
-    """Linear power to dB, ``10 log10``. NaN, zero and negative power give NaN."""
+    """Linear power to dB, ``10 log10``. NaN, zero, negative and infinite power give NaN."""
     with np.errstate(divide="ignore", invalid="ignore"):
         db = 10 * np.log10(power)
     return np.where(np.isfinite(db), db, np.nan).astype(power.dtype)
@@ -63,7 +65,8 @@ def minimum_pixels(area_ha: float, pixel_area_m2: float) -> int:
 
 def geodesic_area_ha(geometry: BaseGeometry) -> float:
     """Area in hectares of a lon/lat geometry on the GRS 80 ellipsoid (SIRGAS 2000)."""
-    area, _ = _GRS80.geometry_area_perimeter(geometry)
+    # The ellipsoid's areas are signed: rings of the wrong sense would add holes, or cancel parts.
+    area, _ = _GRS80.geometry_area_perimeter(shapely.orient_polygons(geometry))
     return abs(float(area)) / 10_000
 
 
@@ -89,5 +92,20 @@ def parse_time(text: str, *, where: object = None) -> datetime:
 
 
 def naive_utc(moment: datetime) -> np.datetime64:
-    """Aware time to xarray's convention: naive, meaning UTC, in nanoseconds."""
+    """Aware time to xarray's convention: naive, meaning UTC, in nanoseconds.
+
+    Raises
+    ------
+    InputError
+        If the time has no zone; it would be taken for the machine's local time.
+    """
+    if moment.tzinfo is None:
+        raise InputError(f"time {moment.isoformat()} has no time zone")
     return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "ns")
+
+
+def attribution(years: Iterable[int]) -> str:
+    """Notice that everything made from Sentinel data carries."""
+    named = sorted(set(years))
+    span = f"{named[0]}-{named[-1]}" if len(named) > 1 else "".join(map(str, named))
+    return f"contains modified Copernicus Sentinel data {span}".strip()

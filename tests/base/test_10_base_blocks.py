@@ -1,0 +1,135 @@
+"""Windows, blocks and the executor: whole coverage, order, errors that surface."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curupira.blocks import Window, executor, parse_memory, split
+from curupira.errors import ConfigError, InputError
+
+SIZES = st.integers(0, 40)
+
+
+@st.composite
+def windows(draw):
+    y0, x0 = draw(st.integers(0, 30)), draw(st.integers(0, 30))
+    return Window(y0, y0 + draw(SIZES), x0, x0 + draw(SIZES))
+
+
+@given(windows(), st.integers(1, 17))
+def test_blocks_cover_a_window_once(window, size):
+    count = np.zeros((80, 80), int)
+    for block in split(window, size):
+        assert not block.empty
+        assert block.y0 // size == (block.y1 - 1) // size
+        assert block.x0 // size == (block.x1 - 1) // size
+        count[block.slices] += 1
+    expected = np.zeros((80, 80), int)
+    expected[window.slices] = 1
+    np.testing.assert_array_equal(count, expected)
+
+
+@given(windows(), windows())
+def test_common_part(a, b):
+    flags = np.zeros((2, 80, 80), bool)
+    flags[0][a.slices] = flags[1][b.slices] = True
+    common = a.intersect(b)
+    assert common.empty == (not flags.all(axis=0).any())
+    if not common.empty:
+        assert flags[:, *common.slices].all()
+        assert common.shape == (common.y1 - common.y0, common.x1 - common.x0)
+        assert flags.all(axis=0).sum() == common.shape[0] * common.shape[1]
+
+
+@given(windows(), st.integers(0, 9))
+def test_halo(window, halo):
+    image = np.arange(6400).reshape(80, 80)
+    whole = Window(0, 80, 0, 80)
+    outer = window.grow(halo, whole)
+    assert outer.intersect(whole) == outer
+    inner = window.relative_to(outer)
+    np.testing.assert_array_equal(image[outer.slices][inner.slices], image[window.slices])
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("3GB", 3e9), ("500 MiB", 500 * 2**20), ("1024", 1024), ("1.5 kB", 1500)]
+)
+def test_memory(text, size):
+    assert parse_memory(text) == size
+
+
+@pytest.mark.parametrize("text", ["", " ", "GB", "much", "-1GB", "0", "nan", "3 parsec"])
+def test_memory_that_is_none(text):
+    with pytest.raises(ConfigError) as caught:
+        parse_memory(text)
+    assert caught.value.where == "[compute] memory"
+
+
+def square(number):
+    return number * number
+
+
+def refuse(number):
+    if number == 3:
+        raise InputError("three", where="scene")
+    return number
+
+
+def test_results_keep_the_order_of_the_items():
+    def slow_first(number):
+        time.sleep(0.02 if number % 4 == 0 else 0)
+        return number
+
+    with executor(workers=4) as run:
+        assert list(run(slow_first, range(20))) == list(range(20))
+        assert list(run(square, [])) == []
+
+
+def test_few_are_in_flight():
+    taken, done = [], []
+
+    def items():
+        for n in range(50):
+            taken.append(n)
+            yield n
+
+    with executor(workers=2) as run:
+        for result in run(square, items()):
+            done.append(result)
+            assert len(taken) - len(done) <= 4
+
+
+def test_threads_work_side_by_side():
+    barrier = threading.Barrier(2, timeout=10)
+    with executor(workers=2) as run:
+        assert len(list(run(lambda _: barrier.wait(), range(2)))) == 2
+
+
+def test_an_error_of_a_worker_surfaces_and_stops():
+    started = []
+
+    def work(number):
+        started.append(number)
+        return refuse(number)
+
+    with pytest.raises(InputError, match="three"), executor(workers=1) as run:
+        list(run(work, range(100)))
+    assert len(started) < 10
+
+
+def test_dask_processes():
+    with executor("local:1") as run:
+        assert list(run(square, range(5))) == [0, 1, 4, 9, 16]
+        with pytest.raises(InputError, match="three") as caught:
+            list(run(refuse, range(5)))
+        assert caught.value.where == "scene"
+
+
+@pytest.mark.parametrize("scheduler", ["local:0", "local:", "local:x", "threads", "http://host"])
+def test_schedulers_that_are_refused(scheduler):
+    with pytest.raises(ConfigError, match="unknown scheduler"), executor(scheduler):
+        pass
