@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from curupira.detect.params import DetectParams
 from curupira.detect.periods import as_day, periods
@@ -53,29 +54,20 @@ def explain(
     # Loaded here: this module is imported with the package, xarray and the kernels are heavy.
     import xarray as xr
 
-    from curupira.detect import block, inputs
+    from curupira.detect import block
     from curupira.detect.reference import reference_level
     from curupira.detect.threshold import threshold_db
     from curupira.units import to_db
 
     params = DetectParams.from_preset(load(preset))
     day = as_day(on)
-    vh = inputs.vh_of(_as_stack(stack_1px))
-    if vh.shape[1:] != (1, 1):
-        raise InputError(
-            f"the stack has {vh.shape[1]} x {vh.shape[2]} pixels, not one",
-            where="stack_1px",
-            remedy="select one: stack.isel(y=10, x=20)",
-        )
-    times, order = inputs.sorted_times(vh)
-    power = vh.isel(time=order).to_numpy().astype(np.float32)
-    inputs.check_power(power)
+    power, times, orbit = _one_pixel(stack_1px)
     db = to_db(power)
     minimum = params.period.minimum_learning_images
     reference = np.full(times.size, np.nan, dtype=np.float32)
     stable = np.full_like(db, np.nan)
     used = np.zeros(times.size, dtype=np.bool_)
-    for images, learning in block.baselines(times, inputs.orbits_of(stack_1px, order), day, params):
+    for images, learning in block.baselines(times, orbit, day, params):
         steady = block.deseasonalise(power[images], times[images], learning, params)
         stable[images] = to_db(steady)
         level = reference_level(steady[learning], minimum)
@@ -103,10 +95,24 @@ def explain(
     )
 
 
-def _as_stack(series: xr.DataArray | xr.Dataset) -> xr.DataArray | xr.Dataset:
-    """Give a ``(time,)`` series the two dimensions that it lacks."""
+def _one_pixel(
+    series: xr.DataArray | xr.Dataset,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.datetime64], npt.NDArray[np.integer] | None]:
+    """Checked power ``(time, 1, 1)``, times and orbits, in time order."""
+    from curupira.detect import inputs
+
     for axis in ("y", "x"):
         if hasattr(series, "expand_dims") and axis not in series.dims:
             # A pixel selected by isel keeps its place as a scalar coordinate of that name.
             series = series.expand_dims(axis)
-    return series
+    vh = inputs.vh_of(series)
+    if vh.shape[1:] != (1, 1):
+        raise InputError(
+            f"the stack has {vh.shape[1]} x {vh.shape[2]} pixels, not one",
+            where="stack_1px",
+            remedy="select one: stack.isel(y=10, x=20)",
+        )
+    times, order = inputs.sorted_times(vh)
+    power = vh.isel(time=order).to_numpy().astype(np.float32)
+    inputs.check_power(power)
+    return power, times, inputs.orbits_of(series, order)

@@ -86,7 +86,20 @@ def warning_layers(
     block = _selected(stack, vh, periods(day, params.period), params)
     distance = inputs.distance_plane(distance_m, vh)
     mask = inputs.forest_plane(forest, vh)
-    whole = Window(0, vh.sizes["y"], 0, vh.sizes["x"])
+    layers = _by_blocks(block, day, params, distance, mask, block_px)
+    return _dataset(layers, vh, recipe, day, periods(day, params.period))
+
+
+def _by_blocks(
+    block: StackBlock,
+    day: date,
+    params: DetectParams,
+    distance: npt.NDArray[np.float32] | None,
+    forest: npt.NDArray[np.bool_] | None,
+    size: int,
+) -> dict[str, npt.NDArray[np.generic]]:
+    """Layers by name, computed block by block with a halo, in the threads of this process."""
+    whole = Window(0, block.vh.shape[1], 0, block.vh.shape[2])
 
     def work(window: Window) -> tuple[Window, Layers]:
         outer = window.grow(params.halo, whole)
@@ -95,18 +108,18 @@ def warning_layers(
             day,
             params,
             distance_m=None if distance is None else distance[outer.slices],
-            forest=None if mask is None else mask[outer.slices],
+            forest=None if forest is None else forest[outer.slices],
         )
         return window, part.crop(window.relative_to(outer))
 
     layers: dict[str, npt.NDArray[np.generic]] = {}
     with executor() as run:
-        for window, part in run(work, split(whole, block_px)):
+        for window, part in run(work, split(whole, size)):
             for f in fields(part):
                 values = getattr(part, f.name)
                 target = layers.setdefault(f.name, np.empty(whole.shape, values.dtype))
                 target[window.slices] = values
-    return _dataset(layers, vh, recipe, day, periods(day, params.period))
+    return layers
 
 
 def _selected(
