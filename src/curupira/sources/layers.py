@@ -43,9 +43,9 @@ _BLOCK = 2048
 class LayerRecord:
     """Provenance of one mask layer, as stored with each run.
 
-    ``features`` counts the polygons that touch the grid or its margin (None for a raster), ``repaired`` those
-    of invalid geometry that were made valid, ``pixels`` the grid pixels that the layer covers,
-    ``newest`` is the latest date of its date field.
+    ``features`` counts the polygons that touch the grid or its margin (None for a raster),
+    ``repaired`` those of invalid geometry that were made valid, ``pixels`` the grid pixels that
+    the layer covers, ``newest`` is the latest date of its date field.
     """
 
     kind: Kind
