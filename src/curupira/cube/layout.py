@@ -28,7 +28,7 @@ ZarrArray: TypeAlias = zarr.Array[Any]
 FORMAT_VERSION = 1
 CHUNK = 512
 DIMENSIONS = ("scene", "y", "x")
-#: Fastest to decode of those compared, at 3 % more bytes than zstd (benchmarks/cube.py).
+#: Decodes about 30 % faster than zstd for 2 to 6 % more bytes (benchmarks/quantisation.py).
 COMPRESSOR = BloscCodec(typesize=2, cname="lz4", clevel=5, shuffle="bitshuffle")
 
 
