@@ -8,6 +8,8 @@ from pathlib import Path
 
 import structlog
 
+from curupira.errors import ConfigError
+
 _SHARED: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -22,8 +24,8 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
     return logger
 
 
-def configure(*, level: str = "WARNING", json_file: Path | None = None) -> None:
-    """Send log lines to stderr and, with ``json_file``, as JSON lines to that file as well."""
+def configure(*, level: str = "WARNING") -> None:
+    """Send log lines to stderr, from ``level`` on."""
     structlog.configure(
         processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -37,19 +39,27 @@ def configure(*, level: str = "WARNING", json_file: Path | None = None) -> None:
             processor=structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
         )
     )
-    handlers: list[logging.Handler] = [text]
-    if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        lines = logging.FileHandler(json_file, encoding="utf-8")
-        lines.setLevel("INFO")
-        lines.setFormatter(
-            structlog.stdlib.ProcessorFormatter(processor=structlog.processors.JSONRenderer())
-        )
-        handlers.append(lines)
-    logger = logging.getLogger("curupira")
-    for old in list(logger.handlers):
+    logger = _logger()
+    for old in [h for h in logger.handlers if not isinstance(h, logging.FileHandler)]:
         logger.removeHandler(old)
-        old.close()
-    logger.handlers = handlers
-    logger.setLevel(min(logging.getLevelName(level), logging.INFO))
+    logger.addHandler(text)
+    logger.setLevel(logging.INFO)
     logger.propagate = False
+
+
+def add_json_file(path: Path) -> None:
+    """Also write log lines, from INFO on, as JSON lines to a file."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = logging.FileHandler(path, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot write the log ({error.strerror})", where=path) from error
+    lines.setLevel("INFO")
+    lines.setFormatter(
+        structlog.stdlib.ProcessorFormatter(processor=structlog.processors.JSONRenderer())
+    )
+    _logger().addHandler(lines)
+
+
+def _logger() -> logging.Logger:
+    return logging.getLogger("curupira")

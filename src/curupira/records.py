@@ -87,13 +87,12 @@ class Observation:
 
     ``geometry`` is in the grid's CRS with every vertex on a pixel corner; ``seq`` orders the
     observations of an acquisition. Numbers are medians over the flagged pixels (``n_alerts_mean``:
-    the mean); NaN where undefined. ``detection_start`` is the first day of the detection period.
+    the mean), NaN where undefined.
     """
 
     acquisition_id: str
     seq: int
     day: date
-    detection_start: date
     scene_id: str
     geometry: BaseGeometry = field(hash=False)
     confirmed: bool

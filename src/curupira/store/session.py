@@ -19,7 +19,7 @@ from curupira.errors import ConfigError, StoreError
 from curupira.store.faults import explained
 from curupira.store.geometry import register_functions
 from curupira.store.lock import file_lock, server_lock
-from curupira.store.migrations import HEAD
+from curupira.store.migrations import HEAD, REVISIONS
 from curupira.store.snapshot import write_snapshot
 
 #: How long a writer waits for another one, in milliseconds.
@@ -91,6 +91,12 @@ class Store:
                         raise store._no_store()
                     if before > HEAD:
                         raise store._newer(before)
+                    if before not in REVISIONS:
+                        raise StoreError(
+                            f"the schema is of no known version ({before or 'none'})",
+                            where=store.where,
+                            remedy="restore it from a snapshot or a back-up",
+                        )
                     _migrate(connection)
                 return before, HEAD
         finally:

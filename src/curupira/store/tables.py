@@ -214,6 +214,8 @@ class WarningRow(Base):
     run_id: Mapped[str] = _identifier(index=True)
     last_flag_date: Mapped[date | None]
     first_acquisition: Mapped[str | None] = _identifier()
+    last_seen: Mapped[date | None] = mapped_column(index=True)
+    history: Mapped[dict[str, Any]] = mapped_column(default=dict)
     updated_at: Mapped[datetime]
 
 

@@ -140,6 +140,29 @@ def open_ones(session: Session) -> list[WarningRow]:
     return query(session, status=(Status.PRELIMINARY, Status.CONFIRMED))
 
 
+def for_matching(session: Session) -> list[WarningRow]:
+    """Warnings that the next acquisition depends on: the open ones, and the rejected (masks)."""
+    known = select(WarningRow).where(
+        (WarningRow.status != Status.CLOSED) | (WarningRow.closed_reason == ClosedReason.REJECTED)
+    )
+    return list(session.scalars(known.order_by(WarningRow.id)))
+
+
+def supported(session: Session) -> list[WarningRow]:
+    """Warnings that a repeated evaluation may find again: all but the withdrawn."""
+    gone = WarningRow.closed_reason == ClosedReason.WITHDRAWN
+    query = select(WarningRow).where(~gone | WarningRow.closed_reason.is_(None))
+    return list(session.scalars(query.order_by(WarningRow.id)))
+
+
+def last_seen_on(session: Session, day: date) -> list[WarningRow]:
+    """Open warnings whose latest observation was acquired on a UTC day."""
+    query = select(WarningRow).where(
+        WarningRow.last_seen == day, WarningRow.status != Status.CLOSED
+    )
+    return list(session.scalars(query.order_by(WarningRow.id)))
+
+
 def counts(session: Session) -> dict[Status, int]:
     """Number of warnings by status, always all three."""
     grouped = select(WarningRow.status, func.count()).group_by(WarningRow.status)

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from typing import NamedTuple, cast
 
 import numpy as np
 import shapely
@@ -26,6 +27,20 @@ from curupira.records import Observation
 GROWTH_PERIOD = timedelta(days=30)
 
 
+class Mark(NamedTuple):
+    """Which observation of which acquisition, on which day, through which of its scenes."""
+
+    acquisition_id: str
+    day: date
+    scene_id: str
+    seq: int
+
+    @classmethod
+    def of(cls, o: Observation) -> Mark:
+        """Where an observation comes from."""
+        return cls(o.acquisition_id, o.day, o.scene_id, o.seq)
+
+
 @dataclass(slots=True)
 class Entry:
     """One warning while the fold runs.
@@ -33,14 +48,14 @@ class Entry:
     ``key`` is its place in the order of founding; ``warning_id`` is the store's, empty until the
     store gives it one. ``issued_at`` and ``confirmed_at`` are the product clock. ``history`` lists
     (day, area in ha) after each acquisition that changed it. The strengths are the largest that
-    any of its observations showed.
+    any of its observations showed; threshold and distance are those of the founding one.
     """
 
     key: int
     geometry: BaseGeometry
     status: Status
-    founding: Observation
-    last: Observation
+    founding: Mark
+    last: Mark
     issued_at: datetime
     first_flag: date
     last_flag: date
@@ -50,12 +65,14 @@ class Entry:
     intensity: float
     excess_db: float
     confidence: float
+    threshold_db: float
+    distance_m: float
     history: list[tuple[date, float]]
     warning_id: str = ""
     closed_reason: ClosedReason | None = None
     merged_into: int | None = None
     confirmed_at: datetime | None = None
-    confirming: Observation | None = None
+    confirming: Mark | None = None
 
     @property
     def open(self) -> bool:
@@ -182,8 +199,8 @@ class Book:
             key=self.next_key,
             geometry=o.geometry,
             status=Status.PRELIMINARY,
-            founding=o,
-            last=o,
+            founding=Mark.of(o),
+            last=Mark.of(o),
             issued_at=clock,
             first_flag=o.first_flag,
             last_flag=o.last_flag,
@@ -193,6 +210,8 @@ class Book:
             intensity=o.intensity,
             excess_db=o.excess_db,
             confidence=o.confidence,
+            threshold_db=o.threshold_db,
+            distance_m=o.distance_m,
             history=[(o.day, o.area_ha)],
         )
         self.add(entry)
@@ -206,7 +225,7 @@ class Book:
         kept, *others = entries
         parts = [e.geometry for e in entries] + [o.geometry for o in observations]
         kept.geometry = shapely.union_all(parts)
-        kept.last = observations[-1]
+        kept.last = Mark.of(observations[-1])
         kept.history.append((kept.last.day, self.area_ha(kept.geometry)))
         _take_strongest(kept, [*others, *observations])
         for other in others:
@@ -222,7 +241,7 @@ def _confirm(entry: Entry, observations: Sequence[Observation], clock: datetime)
     if confirming is not None and entry.status is Status.PRELIMINARY:
         entry.move_to(Status.CONFIRMED)
         entry.confirmed_at = clock
-        entry.confirming = confirming
+        entry.confirming = Mark.of(confirming)
 
 
 def _inherit_confirmation(kept: Entry, other: Entry) -> None:
@@ -265,7 +284,7 @@ def as_multipolygon(geometry: BaseGeometry) -> MultiPolygon:
     """Return the geometry as the MultiPolygon that the store keeps."""
     if isinstance(geometry, MultiPolygon):
         return geometry
-    return shapely.multipolygons([geometry])
+    return cast(MultiPolygon, shapely.multipolygons([geometry]))
 
 
 def reconcile(old: Sequence[Entry], new: Sequence[Entry], pixel_area_m2: float) -> dict[int, int]:

@@ -118,6 +118,8 @@ _WARNING: Columns = {
     "run_id": text(_ID),
     "last_flag_date?": sa.Date(),
     "first_acquisition?": text(_ID),
+    "last_seen?": sa.Date(),
+    "history": Json(),
     "updated_at": UtcDateTime(),
 }
 _OBSERVATION: Columns = {

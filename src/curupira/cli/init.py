@@ -1,0 +1,101 @@
+"""``curupira init`` and ``curupira simulate``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from curupira.cli.common import LogJsonOption, QuietOption, VerboseOption, progress, say
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the new workspace.")],
+    area: Annotated[
+        Path, typer.Option("--area", metavar="FILE", help="Vector file with the area's polygons.")
+    ],
+    source: Annotated[
+        str, typer.Option("--source", metavar="PROFILE", help="Image source profile.")
+    ] = "static",
+    catalogue: Annotated[
+        str,
+        typer.Option(
+            "--catalogue", metavar="HREF", help="STAC catalogue, relative to DIR or absolute."
+        ),
+    ] = "",
+    preset: Annotated[
+        str, typer.Option("--preset", metavar="NAME", help="Algorithm preset.")
+    ] = "deter_r",
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    log_json: LogJsonOption = None,
+) -> None:
+    """Make a workspace for an area.
+
+    Example: `curupira init tapajos --area tapajos.gpkg --catalogue ../images/catalog.json`
+    """
+    from curupira.pipelines.workspace import create
+
+    settings = {"profile": source} | ({"catalogue": catalogue} if catalogue else {})
+    workspace = create(
+        folder,
+        area_file=area,
+        today=datetime.now(UTC).date(),
+        preset=preset,
+        source=settings,
+    )
+    grid = workspace.grid
+    say(
+        f"workspace {folder}: {grid.shape.x} x {grid.shape.y} pixels of "
+        f"{grid.resolution.x:g} m in {grid.crs}"
+    )
+    say(f"next: look through {folder / 'monitor.toml'}, then `curupira run -w {folder}`")
+
+
+def simulate(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the new workspace.")],
+    size_km: Annotated[
+        float, typer.Option("--size-km", min=2, max=200, help="Side of the district, km.")
+    ] = 10.0,
+    years: Annotated[float, typer.Option("--years", min=1, max=20, help="Years of images.")] = 4.0,
+    revisit_days: Annotated[
+        int, typer.Option("--revisit-days", min=1, max=60, help="Days between acquisitions.")
+    ] = 12,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed; the same gives the same.")] = 1,
+    scenario: Annotated[
+        str, typer.Option("--scenario", metavar="NAME", help="World: default, clean, rain, ...")
+    ] = "default",
+    preset: Annotated[
+        str, typer.Option("--preset", metavar="NAME", help="Algorithm preset.")
+    ] = "deter_r",
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    log_json: LogJsonOption = None,
+) -> None:
+    """Make a workspace with simulated images, masks and the truth (`DIR/truth.gpkg`).
+
+    Example: `curupira simulate district --size-km 10 --years 4 --seed 7`
+    """
+    from curupira.pipelines.workspace import simulate as run_simulation
+
+    with progress() as report:
+        workspace = run_simulation(
+            folder,
+            size_km=size_km,
+            years=years,
+            revisit_days=revisit_days,
+            seed=seed,
+            scenario=scenario,
+            preset=preset,
+            report=report,
+        )
+    say(f"simulated district in {folder}; next: `curupira run -w {folder}`")
+    say(f"monitored since {workspace.monitor.algorithm.monitor_since}; truth in truth.gpkg")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(init)
+    app.command()(simulate)

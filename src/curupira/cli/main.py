@@ -1,0 +1,101 @@
+"""Entry point: puts the commands together and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import tempfile
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from curupira import __version__, logs
+from curupira.cli import demo, export, init, masks, report, source
+from curupira.cli import run as run_commands
+from curupira.cli.common import err, out
+from curupira.errors import CurupiraError
+
+app = typer.Typer(
+    name="curupira",
+    help="Forest-disturbance and illegal-mining warnings from Sentinel-1.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+for module in (demo, init, masks, source, run_commands, export, report):
+    module.register(app)
+
+
+def _version(value: bool) -> None:
+    if value:
+        out.print(f"curupira {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+class _Terminated(BaseException):
+    """SIGTERM arrived."""
+
+
+def _on_sigterm(signum: int, frame: FrameType | None) -> None:
+    raise _Terminated
+
+
+def run() -> None:
+    """Run the command line and exit with the contract's codes (product.md 2)."""
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    logs.configure()
+    sys.exit(_guarded())
+
+
+def _guarded() -> int:
+    try:
+        return int(app(standalone_mode=False) or 0)
+    except CurupiraError as error:
+        logs.get("curupira.cli").debug("failed", exc_info=error)
+        err.print(f"error: {error}", markup=False)
+        return error.exit_code
+    except typer.Exit as stop:
+        return stop.exit_code
+    except TyperException as error:
+        show = getattr(error, "show", None)
+        if show is not None:
+            show()
+        else:
+            err.print(f"error: {error}", markup=False)
+        return getattr(error, "exit_code", 2)
+    except (KeyboardInterrupt, typer.Abort):
+        err.print("stopped; what was finished is kept")
+        return 130
+    except _Terminated:
+        err.print("terminated; what was finished is kept")
+        return 143
+    except Exception as error:  # noqa: BLE001 - the last resort: a log file instead of a traceback
+        path = _crash_log()
+        err.print(
+            f"error: unforeseen {type(error).__name__}: {error}. The details are in {path}; "
+            "please send it to the developers.",
+            markup=False,
+        )
+        return 1
+
+
+def _crash_log() -> Path:
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    path = Path(tempfile.gettempdir()) / f"curupira-{stamp}.log"
+    path.write_text(f"{' '.join(sys.argv)}\n{traceback.format_exc()}", encoding="utf-8")
+    return path

@@ -1,0 +1,6 @@
+"""``curupira export``."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None: ...

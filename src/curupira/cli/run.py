@@ -1,0 +1,160 @@
+"""``curupira run``, ``curupira status`` and ``curupira db``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from curupira.cli.common import (
+    LogJsonOption,
+    QuietOption,
+    VerboseOption,
+    WorkspaceOption,
+    err,
+    out,
+    parse_date,
+    progress,
+    say,
+)
+from curupira.errors import ConfigError
+
+
+def run(
+    workspace: WorkspaceOption = Path(),
+    date: Annotated[
+        str | None, typer.Option("--date", metavar="DAY", help="Acquisitions of one UTC day.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="DAY", help="First UTC acquisition day.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="DAY", help="Last UTC acquisition day.")
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option("--scheduler", metavar="S", help="local:N or tcp://host:8786, for this run."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List what is pending and change nothing.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Try quarantined scenes again; reuse no result.")
+    ] = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    log_json: LogJsonOption = None,
+) -> None:
+    """Take new images, detect, and bring the warnings up to date.
+
+    Without dates, everything pending is played as if run nightly.
+
+    Example: `curupira run -w tapajos --since 2024-06-01`
+    """
+    from curupira.config import Workspace
+    from curupira.pipelines import daily
+
+    if date is not None and (since is not None or until is not None):
+        raise ConfigError(
+            "--date excludes --since and --until",
+            where="curupira run",
+            remedy="give one or the other",
+        )
+    first, last = (parse_date(date or since, "--since"), parse_date(date or until, "--until"))
+    if first is not None and last is not None and first > last:
+        raise ConfigError(f"{first} is after {last}", where="--since", remedy="exchange them")
+    options = daily.RunOptions(
+        since=first, until=last, scheduler=scheduler, dry_run=dry_run, force=force
+    )
+    with progress() as report:
+        summary = daily.run(Workspace.open(workspace), options, report=report)
+    if dry_run:
+        for scene in summary.pending:
+            say(f"  {scene.scene_id}  {scene.acquired:%Y-%m-%d %H:%M} UTC")
+        say(f"{len(summary.pending)} scenes pending; nothing was changed")
+        return
+    counts = summary.counts
+    say(
+        f"run {summary.run_id}: {counts['scenes']} scenes in, {counts['evaluated']} acquisitions "
+        f"evaluated, {counts['reused']} unchanged"
+    )
+    say(
+        f"warnings: {counts['issued']} new, {counts['confirmed']} confirmed, "
+        f"{counts['expired']} expired, {counts['withdrawn']} withdrawn"
+    )
+    for scene_id, reason in summary.quarantined:
+        err.print(f"quarantined {scene_id}: {reason}", markup=False)
+    raise typer.Exit(summary.exit_code)
+
+
+def status(
+    workspace: WorkspaceOption = Path(),
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    log_json: LogJsonOption = None,
+) -> None:
+    """Tell how fresh the workspace is: images, gaps, runs, quarantined scenes, warnings.
+
+    Example: `curupira status -w tapajos --json`
+    """
+    from curupira.config import Workspace
+    from curupira.pipelines.status import collect, in_words
+
+    found = collect(Workspace.open(workspace))
+    if as_json:
+        out.print_json(json.dumps(found, default=str))
+    else:
+        for line in in_words(found):
+            say(line)
+
+
+group = typer.Typer(help="The warning database.", no_args_is_help=True)
+
+
+@group.command()
+def upgrade(
+    workspace: WorkspaceOption = Path(),
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    log_json: LogJsonOption = None,
+) -> None:
+    """Bring the database to this program's schema.
+
+    Example: `curupira db upgrade -w tapajos`
+    """
+    from curupira.config import Workspace
+    from curupira.store.session import Store
+
+    opened = Workspace.open(workspace)
+    before, after = Store.upgrade(opened.monitor.store.url, base=opened.folder)
+    say(f"schema {before} -> {after}" if before != after else f"schema {after}, nothing to do")
+
+
+@group.command()
+def snapshot(
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="GeoPackage to write.")],
+    workspace: WorkspaceOption = Path(),
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    log_json: LogJsonOption = None,
+) -> None:
+    """Write a consistent copy of the embedded database, for hand-out.
+
+    Example: `curupira db snapshot warnings_20240601.gpkg -w tapajos`
+    """
+    from curupira.config import Workspace
+    from curupira.store.session import Store
+
+    opened = Workspace.open(workspace)
+    with Store.open(opened.monitor.store.url, base=opened.folder, create=False) as store:
+        say(f"wrote {store.snapshot(target)}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(run)
+    app.command()(status)
+    app.add_typer(group, name="db")

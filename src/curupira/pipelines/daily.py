@@ -1,0 +1,259 @@
+"""The daily routine: discover, ingest, evaluate, keep the ledger (product.md section 3)."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from importlib.metadata import version as library_version
+
+from curupira import __version__, logs
+from curupira.blocks import Executor, executor, parse_memory
+from curupira.codes import RunState, SceneState
+from curupira.config import Workspace
+from curupira.cube.archive import Cube
+from curupira.errors import CurupiraError
+from curupira.pipelines import masks
+from curupira.pipelines.evaluate import Evaluator
+from curupira.pipelines.ingest import Discovery, discover, nights, try_store
+from curupira.pipelines.warn import Detector
+from curupira.progress import Report, silent
+from curupira.records import Scene
+from curupira.store import run as runs
+from curupira.store import scene as scenes
+from curupira.store.session import Store
+
+log = logs.get(__name__)
+
+#: Libraries whose versions the ledger keeps.
+LIBRARIES = ("numpy", "numba", "rasterio", "zarr", "icechunk", "shapely", "sqlalchemy")
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run was asked for. Dates are UTC acquisition dates, both included."""
+
+    since: date | None = None
+    until: date | None = None
+    scheduler: str | None = None
+    dry_run: bool = False
+    force: bool = False
+
+
+@dataclass
+class RunSummary:
+    """What a run did. ``quarantined`` lists newly quarantined scenes with their reasons."""
+
+    run_id: str
+    pending: list[Scene]
+    counts: Counter[str] = field(default_factory=Counter)
+    quarantined: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 4 where scenes were newly quarantined."""
+        return 4 if self.quarantined else 0
+
+
+def run(
+    workspace: Workspace,
+    options: RunOptions,
+    *,
+    now: Callable[[], datetime] = utc_now,
+    report: Report = silent,
+) -> RunSummary:
+    """Bring a workspace up to date: everything pending, played as if run nightly.
+
+    Raises
+    ------
+    BusyError
+        If another run holds the workspace.
+    ConfigError, SourceError, StoreError
+        Before anything is changed, or with every finished scene and acquisition kept.
+    """
+    store = Store.open(workspace.monitor.store.url, base=workspace.folder, create=True)
+    with store, store.lock():
+        return Run(workspace, store, options, now, report).play()
+
+
+class Run:
+    """One invocation under the workspace's lock."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        store: Store,
+        options: RunOptions,
+        now: Callable[[], datetime],
+        report: Report,
+    ) -> None:
+        self.workspace = workspace
+        self.store = store
+        self.options = options
+        self.now = now
+        self.report = report
+        self.summary = RunSummary(str(uuid.uuid4()), [])
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+
+    def play(self) -> RunSummary:
+        """Find what is pending and, unless this is a dry run, work it off night by night."""
+        grid, preset = self.workspace.grid, self.workspace.preset
+        found = discover(self.workspace, self.now())
+        self.summary.pending = self._pending(found)
+        if self.options.dry_run:
+            return self.summary
+        cube = Cube.open(self.workspace.cube_path, grid, create=True)
+        mask_set = masks.load(self.workspace, self.now())
+        with self.store.transaction() as session:
+            runs.start(
+                session,
+                run_id=self.summary.run_id,
+                command=" ".join(sys.argv),
+                version=__version__,
+                started_at=self.now(),
+                since=self.options.since,
+                until=self.options.until,
+                versions={name: library_version(name) for name in LIBRARIES},
+                preset=preset.name,
+                preset_hash=preset.hash,
+                masks=mask_set.record,
+            )
+        try:
+            self._refuse(found.refused)
+            compute = self.workspace.monitor.compute
+            threads = compute.threads or os.cpu_count() or 1
+            scheduler = (
+                compute.scheduler if self.options.scheduler is None else self.options.scheduler
+            )
+            detector = Detector(
+                grid=grid,
+                preset=preset,
+                reader=cube.reader(),
+                masks=mask_set,
+                config_hash=self.workspace.monitor.hash,
+                tile_px=self.workspace.monitor.grid.tile_px,
+                memory=parse_memory(compute.memory),
+                threads=1 if scheduler else threads,
+            )
+            with executor(scheduler, threads) as run_blocks:
+                self._nights(cube, detector, run_blocks)
+        except BaseException as error:
+            self._close(cube, RunState.FAILED, str(error))
+            raise
+        self._close(cube, RunState.DONE, None)
+        return self.summary
+
+    def _pending(self, found: Discovery) -> list[Scene]:
+        """Scenes up to the last day asked for that the store does not have in this version."""
+        until = self.options.until
+        wanted = [s for s in found.scenes if until is None or s.acquired.date() <= until]
+        with self.store.reading() as session:
+            if not self.options.force:
+                return scenes.pending(session, wanted)
+            known = scenes.known(session)
+        return [
+            s
+            for s in wanted
+            if s.scene_id not in known or known[s.scene_id].state != SceneState.INGESTED
+        ]
+
+    def _refuse(self, refused: Sequence[tuple[str, str]]) -> None:
+        """Note catalogue items that cannot be read, once."""
+        with self.store.transaction() as session:
+            known = scenes.known(session)
+            for scene_id, reason in refused:
+                if scene_id not in known:
+                    scenes.quarantine_item(
+                        session,
+                        scene_id,
+                        reason=reason,
+                        recorded_at=self.now(),
+                        run_id=self.summary.run_id,
+                    )
+                    self.summary.quarantined.append((scene_id, reason))
+
+    def _nights(self, cube: Cube, detector: Detector, run_blocks: Executor) -> None:
+        evaluator = Evaluator(
+            workspace=self.workspace,
+            store=self.store,
+            detector=detector,
+            run_id=self.summary.run_id,
+            run_blocks=run_blocks,
+            now=self.now,
+            report=self.report,
+            force=self.options.force,
+            counts=self.summary.counts,
+        )
+        done, total = 0, len(self.summary.pending)
+        # A run that was killed may have left images without an evaluation.
+        self._evaluate(evaluator, cube)
+        for _, batch in nights(self.summary.pending):
+            for scene in batch:
+                self.report(done, total, f"ingest {scene.scene_id}")
+                self._ingest(scene, cube)
+                done += 1
+            self._evaluate(evaluator, cube)
+        self.report(total, total, "ingested")
+
+    def _evaluate(self, evaluator: Evaluator, cube: Cube) -> None:
+        started = time.monotonic()
+        evaluator.use(cube.reader())
+        evaluator.evaluate(self.options.since, self.options.until)
+        self.seconds["evaluate"] += time.monotonic() - started
+
+    def _ingest(self, scene: Scene, cube: Cube) -> None:
+        started = time.monotonic()
+        snapshot = try_store(scene, cube.grid, cube, self.workspace, self._quarantine)
+        if snapshot is not None:
+            with self.store.transaction() as session:
+                scenes.record(
+                    session,
+                    scene,
+                    state=SceneState.INGESTED,
+                    recorded_at=self.now(),
+                    cube_snapshot=snapshot,
+                    run_id=self.summary.run_id,
+                )
+            self.summary.counts["scenes"] += 1
+        self.seconds["ingest"] += time.monotonic() - started
+
+    def _quarantine(self, scene: Scene, error: CurupiraError) -> None:
+        log.warning("quarantined", scene=scene.scene_id, reason=str(error))
+        self.summary.quarantined.append((scene.scene_id, str(error)))
+        with self.store.transaction() as session:
+            scenes.record(
+                session,
+                scene,
+                state=SceneState.QUARANTINED,
+                recorded_at=self.now(),
+                reason=str(error),
+                run_id=self.summary.run_id,
+            )
+
+    def _close(self, cube: Cube, state: RunState, message: str | None) -> None:
+        self.summary.counts["quarantined"] = len(self.summary.quarantined)
+        snapshot = cube.reader().snapshot
+        with self.store.transaction() as session:
+            runs.finish(
+                session,
+                self.summary.run_id,
+                state=state,
+                finished_at=self.now(),
+                cube_snapshot=snapshot,
+                counts=dict(self.summary.counts),
+                timings={k: round(v, 3) for k, v in self.seconds.items()},
+                message=message,
+            )
+        keep = self.workspace.monitor.cube.keep_snapshots_days
+        if state is RunState.DONE:
+            cube.expire(self.now() - timedelta(days=keep), {snapshot})

@@ -1,0 +1,104 @@
+"""From the catalogue into the cube: one commit a scene; what cannot be used is quarantined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from odc.geo.geobox import GeoBox
+
+from curupira.blocks import parse_memory, split
+from curupira.config import Workspace
+from curupira.cube.archive import Cube
+from curupira.errors import CurupiraError, InputError
+from curupira.records import Scene
+from curupira.sources import catalogue
+from curupira.sources.checks import check_scene
+from curupira.sources.profiles import SourceParams
+from curupira.sources.raster import read_band
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """What the source offers: usable scenes in time order, and the unusable with their reasons."""
+
+    scenes: list[Scene]
+    refused: list[tuple[str, str]]
+
+
+def discover(workspace: Workspace, now: datetime) -> Discovery:
+    """Read the catalogue and keep what the monitor file asks for.
+
+    Raises
+    ------
+    ConfigError, SourceError
+        If the catalogue is missing or unreachable.
+    """
+    params = workspace.monitor.source
+    refused: list[tuple[str, str]] = []
+
+    def on_bad(scene_id: str, error: InputError) -> None:
+        refused.append((scene_id, str(error)))
+
+    everything = catalogue.read_catalogue(
+        workspace.href(params.catalogue),
+        params.assets,
+        required=params.required,
+        on_bad=on_bad,
+        now=now,
+    )
+    wanted = catalogue.select(everything, params, area=workspace.area, since=None, until=None)
+    unique, duplicates = catalogue.drop_duplicates(wanted)
+    # An older version of the same product is no fault; two products with one timestamp are.
+    winners = {scene.scene_id for scene in unique}
+    refused += [
+        (scene.scene_id, reason)
+        for scene, reason in duplicates
+        if scene.scene_id not in winners and not reason.startswith("superseded")
+    ]
+    return Discovery(sorted(unique, key=lambda s: (s.acquired, s.scene_id)), refused)
+
+
+def nights(scenes: Iterable[Scene]) -> list[tuple[date, list[Scene]]]:
+    """Scenes by the UTC day on which they were published: what a nightly run would have found."""
+    by_day: dict[date, list[Scene]] = {}
+    for scene in scenes:
+        by_day.setdefault(scene.created.date(), []).append(scene)
+    return [
+        (day, sorted(by_day[day], key=lambda s: (s.acquired, s.scene_id))) for day in sorted(by_day)
+    ]
+
+
+def store_image(scene: Scene, grid: GeoBox, cube: Cube, params: SourceParams, memory: str) -> str:
+    """Read a scene on the grid and commit it to the cube; return the snapshot's id.
+
+    Raises
+    ------
+    InputError, SourceError
+        If the scene cannot be used; the cube is as before.
+    """
+    window = check_scene(scene, grid, params)
+    # float32 of two bands and their sources at twice the resolution, in a block.
+    side = max(256, int((parse_memory(memory) / (4 * 2 * 5)) ** 0.5) // 512 * 512)
+    with cube.scene_writer(scene.relative_orbit, scene.scene_id, scene.acquired) as writer:
+        for block in split(window, side):
+            for band in scene.assets:
+                writer.write(band, block, read_band(scene, band, grid, block, params))
+    return writer.snapshot
+
+
+def try_store(
+    scene: Scene,
+    grid: GeoBox,
+    cube: Cube,
+    workspace: Workspace,
+    on_bad: Callable[[Scene, CurupiraError], None],
+) -> str | None:
+    """Store a scene's image, or report why it cannot be used and return None."""
+    monitor = workspace.monitor
+    try:
+        return store_image(scene, grid, cube, monitor.source, monitor.compute.memory)
+    except InputError as error:
+        on_bad(scene, error)
+        return None

@@ -1,0 +1,163 @@
+"""The raster product of an acquisition: a COG with the warning layers, and its STAC item."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pystac
+import rasterio
+from odc.geo.geobox import GeoBox
+from rasterio.warp import transform_bounds
+from rasterio.windows import Window as RasterWindow
+from rio_cogeo.cogeo import cog_translate
+from rio_cogeo.profiles import cog_profiles
+from shapely.geometry import box, mapping
+
+from curupira.blocks import Window
+from curupira.codes import NOT_OBSERVED
+from curupira.detect.layers import Layers
+from curupira.grid import LONLAT
+from curupira.presets import Preset
+from curupira.records import Acquisition
+from curupira.units import attribution
+
+#: Folder of a workspace.
+PRODUCTS = "products"
+#: Missing in every band.
+NODATA = -32768
+#: Bands: name, scale (value = code * scale).
+BANDS = (
+    ("n_alerts", 1.0),
+    ("first_flag_days", 1.0),
+    ("excess_db", 0.01),
+    ("confidence", 0.01),
+)
+
+
+@dataclass
+class ProductSink:
+    """Takes the layers block by block; nothing is visible until the product is complete."""
+
+    dataset: rasterio.io.DatasetWriter
+    origin: Window
+
+    def write(self, window: Window, layers: Layers) -> None:
+        """Write one block."""
+        place = window.relative_to(self.origin)
+        seen = layers.n_alerts != NOT_OBSERVED
+        flagged = seen & (layers.n_alerts > 0)
+        bands = (
+            np.where(seen, layers.n_alerts, NODATA),
+            np.where(flagged, layers.first_flag_days, NODATA),
+            np.where(seen, np.round(np.nan_to_num(layers.excess_db) * 100), NODATA),
+            np.where(seen, np.round(layers.confidence * 100), NODATA),
+        )
+        rows, cols = place.slices
+        target = RasterWindow.from_slices(rows, cols)
+        self.dataset.write(np.stack(bands).astype(np.int16), window=target)
+
+
+@contextmanager
+def product_sink(
+    path: Path, grid: GeoBox, window: Window, tags: dict[str, str]
+) -> Iterator[ProductSink]:
+    """Write a product beside its final name, and rename it when complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    raw = path.with_suffix(".raw.tif")
+    box = grid[window.slices]
+    profile = {
+        "driver": "GTiff",
+        "width": box.shape.x,
+        "height": box.shape.y,
+        "count": len(BANDS),
+        "dtype": "int16",
+        "nodata": NODATA,
+        "crs": str(grid.crs),
+        "transform": box.affine,
+        "tiled": True,
+        "blockxsize": 512,
+        "blockysize": 512,
+        "BIGTIFF": "IF_SAFER",
+    }
+    part = path.with_suffix(".part.tif")
+    try:
+        with rasterio.open(raw, "w", **profile) as dataset:
+            dataset.descriptions = tuple(name for name, _ in BANDS)
+            dataset.scales = tuple(scale for _, scale in BANDS)
+            dataset.update_tags(**tags)
+            yield ProductSink(dataset, window)
+        cog_translate(
+            raw,
+            part,
+            cog_profiles.get("deflate"),
+            overview_resampling="nearest",
+            forward_band_tags=True,
+            in_memory=False,
+            quiet=True,
+        )
+        part.replace(path)
+    finally:
+        raw.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
+
+
+def product_path(folder: Path, acquisition: Acquisition) -> Path:
+    """Where an acquisition's product lies."""
+    return folder / PRODUCTS / f"{acquisition.acquisition_id}.tif"
+
+
+def write_item(path: Path, acquisition: Acquisition, preset: Preset, version: str) -> None:
+    """Write the STAC item beside a product, with the scenes that it was derived from."""
+    with rasterio.open(path) as source:
+        outline = transform_bounds(source.crs, LONLAT, *source.bounds)
+        projection = {
+            "proj:code": str(source.crs),
+            "proj:shape": list(source.shape),
+            "proj:transform": list(source.transform)[:6],
+        }
+    item = pystac.Item(
+        id=acquisition.acquisition_id,
+        geometry=mapping(box(*outline)),
+        bbox=list(outline),
+        datetime=acquisition.acquired,
+        properties={
+            "created": acquisition.created.isoformat(),
+            "platform": acquisition.platform,
+            "sat:relative_orbit": acquisition.relative_orbit,
+            "sat:orbit_state": str(acquisition.scenes[0].orbit_state),
+            "processing:software": {"curupira": version},
+            "processing:lineage": f"preset {preset.name} {preset.hash}",
+            "curupira:scenes": [s.scene_id for s in acquisition.scenes],
+            "curupira:attribution": attribution([acquisition.acquired.year]),
+            **projection,
+        },
+        stac_extensions=[
+            "https://stac-extensions.github.io/sat/v1.0.0/schema.json",
+            "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
+            "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
+            "https://stac-extensions.github.io/raster/v2.0.0/schema.json",
+        ],
+    )
+    item.add_asset(
+        "layers",
+        pystac.Asset(
+            href=f"./{path.name}",
+            media_type=pystac.MediaType.COG,
+            roles=["data"],
+            extra_fields={
+                "bands": [
+                    {"name": name, "nodata": NODATA, "data_type": "int16", "raster:scale": scale}
+                    for name, scale in BANDS
+                ]
+            },
+        ),
+    )
+    target = path.with_suffix(".json")
+    part = target.with_suffix(".json.part")
+    part.write_text(json.dumps(item.to_dict(include_self_link=False), indent=2), encoding="utf-8")
+    part.replace(target)

@@ -1,0 +1,65 @@
+"""The SAR mask: earlier warnings that are not issued again (method.md 1A step 16)."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Literal
+
+import shapely
+from pydantic import BaseModel, ConfigDict, Field
+from shapely.geometry.base import BaseGeometry
+
+from curupira.blocks import Window
+from curupira.codes import ClosedReason, IntensityClass
+from curupira.pipelines.warn import Detector
+from curupira.presets import Preset
+from curupira.vectorise.match import Book
+
+
+class SarMaskParams(BaseModel):
+    """Section [sar_mask] of a preset."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    sar_mask: Literal["confirmed", "high_intensity", "none"] = Field(
+        description="Confirmed warnings that mask later days. Source: authors' scripts."
+    )
+    sar_mask_clears: bool = Field(
+        description="Whether rejected warnings and those on the deforestation map leave the mask."
+    )
+
+    @classmethod
+    def from_preset(cls, preset: Preset) -> SarMaskParams:
+        """Validate a preset's section."""
+        return cls.model_validate(dict(preset.section("sar_mask")))
+
+
+def masking(book: Book, day: date, window: Window, detector: Detector) -> list[BaseGeometry]:
+    """Geometries of earlier warnings within a window that are not warned again.
+
+    All confirmed by acquisitions of earlier days, and of the same day those of high intensity
+    (method.md 1A step 16, product.md 3 point 3); which of them by the preset's ``sar_mask``.
+    With ``sar_mask_clears`` a low-intensity warning stays watched, and a warning leaves the mask
+    when the deforestation map is newer than it.
+    """
+    options = SarMaskParams.from_preset(detector.preset)
+    if options.sar_mask == "none":
+        return []
+    box = shapely.box(*detector.grid[window.slices].boundingbox)
+    mapped = detector.masks.deforestation_date
+    found = []
+    for e in book.entries.values():
+        if e.confirming is None or e.closed_reason not in (None, ClosedReason.REJECTED):
+            continue
+        high = e.intensity_class is IntensityClass.HIGH
+        earlier = e.confirming.day < day or (e.confirming.day == day and high)
+        if not earlier or (options.sar_mask == "high_intensity" and not high):
+            continue
+        gone = e.closed_reason is ClosedReason.REJECTED or (
+            mapped is not None and e.confirming.day <= mapped <= day
+        )
+        if options.sar_mask_clears and gone:
+            continue
+        if e.geometry.intersects(box):
+            found.append(e.geometry)
+    return found

@@ -1,0 +1,130 @@
+"""Make workspaces: from a user's area, or simulated."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import shapely
+from shapely.geometry import mapping
+from shapely.geometry.base import BaseGeometry
+
+from curupira import presets
+from curupira.config import FILE_NAME, Monitor, Workspace, render
+from curupira.errors import ConfigError, InputError
+from curupira.grid import check_area, make_grid
+from curupira.pipelines.simulate import simulate_workspace
+from curupira.progress import Report, silent
+from curupira.sources.vector import read_area
+
+
+def create(
+    folder: Path,
+    *,
+    area_file: Path,
+    today: date,
+    preset: str = "deter_r",
+    source: dict[str, Any] | None = None,
+) -> Workspace:
+    """Make a workspace for the polygons of a vector file.
+
+    Raises
+    ------
+    ConfigError
+        If the folder is a workspace already, the file is missing, or the preset is unknown.
+    InputError
+        If the file has no usable polygon.
+    """
+    refuse_existing(folder)
+    presets.load(preset)
+    if not area_file.is_file():
+        raise ConfigError("no such file", where=area_file, remedy="give --area a vector file")
+    geometries = read_area(area_file)
+    for geometry in geometries:
+        check_area(geometry, where=area_file)
+    area = check_area(shapely.union_all(geometries), where=area_file)
+    make_grid(area, 20.0)
+    write_area(folder / "area.geojson", area)
+    monitor = Monitor.model_validate(
+        {
+            "area": {"name": area_file.stem, "file": "area.geojson"},
+            "source": source or {},
+            "algorithm": {"preset": preset, "monitor_since": today},
+        }
+    )
+    return write(folder, monitor)
+
+
+def simulate(
+    folder: Path,
+    *,
+    size_km: float,
+    years: float,
+    revisit_days: int,
+    seed: int,
+    scenario: str,
+    preset: str,
+    report: Report = silent,
+) -> Workspace:
+    """Make a workspace with simulated images, masks and truth.
+
+    Raises
+    ------
+    ConfigError
+        If the folder is in use, or an option is out of range.
+    """
+    refuse_existing(folder)
+    made = simulate_workspace(
+        folder,
+        size_km=size_km,
+        years=years,
+        revisit_days=revisit_days,
+        seed=seed,
+        scenario=scenario,
+        preset=preset,
+        progress=lambda done, total: report(done, total, "simulate images"),
+    )
+    monitor = Monitor.model_validate(
+        {
+            "area": {"name": f"simulated {scenario} {seed}", "file": str(made.area)},
+            "grid": {"crs": made.crs},
+            "source": {"catalogue": str(made.catalogue)},
+            "masks": {role: [str(path)] for role, path in made.masks.items()},
+            "algorithm": {"preset": preset, "monitor_since": made.monitor_since},
+        }
+    )
+    return write(folder, monitor)
+
+
+def refuse_existing(folder: Path) -> None:
+    """Raise ``ConfigError`` if the folder holds a workspace, or cannot be one."""
+    if (folder / FILE_NAME).exists():
+        raise ConfigError(
+            "there is a workspace here already", where=folder, remedy="choose another folder"
+        )
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError("this is a file", where=folder, remedy="choose another folder")
+
+
+def write(folder: Path, monitor: Monitor) -> Workspace:
+    """Write the monitor file; the workspace exists from then on."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / f"{FILE_NAME}.part"
+        part.write_text(render(monitor), encoding="utf-8")
+        part.replace(folder / FILE_NAME)
+    except OSError as error:
+        raise InputError(
+            f"cannot write the workspace ({error.strerror})", where=folder, remedy="free the disk"
+        ) from error
+    return Workspace.open(folder)
+
+
+def write_area(path: Path, area: BaseGeometry) -> None:
+    """Write the area's polygons as GeoJSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    feature = {"type": "Feature", "properties": {}, "geometry": mapping(area)}
+    document = {"type": "FeatureCollection", "features": [feature]}
+    path.write_text(json.dumps(document), encoding="utf-8")
