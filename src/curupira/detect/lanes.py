@@ -8,20 +8,23 @@ goes through the same instructions wherever it lies, so tiles give the same bits
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numba as nb
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba.extending import intrinsic
 
 Float32 = npt.NDArray[np.float32]
 _Kernel = TypeVar("_Kernel", bound=Callable[..., Any])
 
+#: Vector-width steps in which generated loops may run past LANES.
+TAIL = 32
 #: Pixels handled side by side: enough to fill the registers, few enough for the first-level cache.
-LANES = 64
+LANES = 128
 # 'nnan' and 'ninf' are left out (NaN means missing), and so is 'reassoc': it would undo the
 # subtraction of a pivot that keeps variances exact.
 _FASTMATH = {"contract", "nsz", "arcp"}
@@ -39,7 +42,9 @@ def kernel(function: _Kernel) -> _Kernel:
     return compiled
 
 
-def compile_lanes(name: str, arguments: str, lines: list[str], path: str) -> Any:
+def compile_lanes(
+    name: str, arguments: str, lines: list[str], module: str, lanes: int = LANES
+) -> Any:
     """Compile generated straight-line statements as the body of a loop over the lanes ``x``.
 
     Parameters
@@ -48,13 +53,16 @@ def compile_lanes(name: str, arguments: str, lines: list[str], path: str) -> Any
         Of the function.
     lines
         Statements; array arguments are indexed with ``x`` plus constants.
-    path
-        ``__file__`` of the generating module: numba's cache is kept beside it and is renewed when
-        that file changes.
+    module
+        ``__name__`` of the generating module: numba's cache is kept beside its file, loads by its
+        name, and is renewed when the file changes.
+    lanes
+        Length of the loop.
     """
     body = "".join(f"        {line}\n" for line in lines)
-    source = f"def {name}({arguments}):\n    for x in range({LANES}):\n{body}"
-    namespace: dict[str, Any] = {"np": np, "f4": np.float32}
+    source = f"def {name}({arguments}):\n    for x in range({lanes}):\n{body}"
+    path = str(sys.modules[module].__file__)
+    namespace: dict[str, Any] = {"__name__": module, "np": np, "f4": np.float32}
     exec(compile(source, path, "exec"), namespace)  # noqa: S102 our own generated source
     return kernel(namespace[name])
 
@@ -92,43 +100,51 @@ def load_strip(
         source = image[rows[y + r]]
         target = scratch[r]
         if inside:
-            first = x0 - halo
+            # A slice, not an offset: numba's check for negative indices would stop vectorising.
+            part = source[x0 - halo :]
             for i in range(width):
-                target[i] = source[first + i]
+                target[i] = part[i]
         else:
             for i in range(width):
                 target[i] = source[columns[x0 + i]]
         for i in range(width):
-            missing += 0 if target[i] == target[i] else 1
+            missing += 1 if np.isnan(target[i]) else 0
     return missing
 
 
 @kernel
-def balance_missing(values: Float32, sign: Float32, valid: Float32) -> None:
+def store_strip(strip: Float32, row: Float32) -> None:
+    """Copy a strip to the row's start, or what of it fits."""
+    for lane in range(min(LANES, row.shape[0])):
+        row[lane] = strip[lane]
+
+
+@kernel
+def balance_missing(values: Float32, sign: Float32, valid: Float32, width: int) -> None:
     """Prepare wires (wire, lane) for a median: NaN becomes +inf and -inf in turn, per lane.
 
     ``sign`` and ``valid`` (lane) are overwritten; ``valid`` receives the count of valid values.
     """
-    for lane in range(LANES):
+    for lane in range(width):
         sign[lane] = np.float32(np.inf)
         valid[lane] = np.float32(0)
     for wire in range(values.shape[0]):
         row = values[wire]
-        for lane in range(LANES):
+        for lane in range(width):
             value = row[lane]
-            present = value == value
+            present = not np.isnan(value)
             row[lane] = value if present else sign[lane]
             sign[lane] = sign[lane] if present else -sign[lane]
             valid[lane] += np.float32(1) if present else np.float32(0)
 
 
 @kernel
-def exchange(values: Float32, pairs: npt.NDArray[np.int64]) -> None:
-    """Run a network over wires (wire, lane), in place. No NaN."""
+def exchange(values: Float32, pairs: npt.NDArray[np.int64], width: int) -> None:
+    """Run a network over the first ``width`` lanes of wires (wire, lane), in place. No NaN."""
     for step in range(pairs.shape[0]):
         low = values[pairs[step, 0]]
         high = values[pairs[step, 1]]
-        for lane in range(LANES):
+        for lane in range(width):
             a = low[lane]
             b = high[lane]
             low[lane] = a if a < b else b
@@ -136,7 +152,7 @@ def exchange(values: Float32, pairs: npt.NDArray[np.int64]) -> None:
 
 
 @kernel
-def pick_median(values: Float32, valid: Float32, out: Float32) -> None:
+def pick_median(values: Float32, valid: Float32, out: Float32, width: int) -> None:
     """Median of the valid values of each lane, after `balance_missing` and `exchange`.
 
     The smaller half of the missing wires sank to -inf, so the valid values sit around the middle
@@ -147,7 +163,7 @@ def pick_median(values: Float32, valid: Float32, out: Float32) -> None:
     size = values.shape[0]
     high = values[size // 2]
     low = values[max(size // 2 - 1, 0)]
-    for lane in range(LANES):
+    for lane in range(width):
         a = low[lane]
         b = high[lane]
         count = valid[lane]
@@ -218,7 +234,8 @@ def exp2(exponent: float) -> np.float32:
     p = p * u + _E2
     p = p * u + _E1
     p = p * u + _E0
-    return _from_bits(whole << np.int32(23)) * p if exponent == exponent else np.float32(np.nan)
+    power = _from_bits(whole << np.int32(23)) * p
+    return np.float32(np.nan) if np.isnan(exponent) else power
 
 
 def strips_of(stack: Float32) -> tuple[Float32, int]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from curupira.detect.lanes import (
     LANES,
+    TAIL,
     Float32,
     balance_missing,
     border_index,
@@ -21,6 +22,7 @@ from curupira.detect.lanes import (
     kernel,
     load_strip,
     pick_median,
+    store_strip,
 )
 from curupira.detect.networks import (
     batcher,
@@ -37,7 +39,7 @@ Index = npt.NDArray[np.int64]
 
 # Rows that two output rows of a 5 x 5 window need together.
 _PAIR_ROWS = 6
-_PITCH = LANES + 4
+_PITCH = LANES + TAIL
 
 
 def local_expectation(image: Float32, window: int, kind: Expectation) -> Float32:
@@ -64,8 +66,9 @@ def local_expectation(image: Float32, window: int, kind: Expectation) -> Float32
         If the window is not odd or the image is empty.
     """
     keep = np.ones(1, dtype=np.bool_)
-    out, _ = _filter(image[np.newaxis], window, kind, keep)
-    return out[0]
+    expectations, _ = _filter(image[np.newaxis], window, kind, keep)
+    expectation: Float32 = expectations[0]
+    return expectation
 
 
 def quegan_yu(
@@ -161,24 +164,25 @@ def _median5_lines() -> list[str]:
 
 
 def _column_lines() -> list[str]:
-    """Sort rows 1 to 4 of each column of the strip; ``offset`` shifts the lanes."""
+    """Sort rows 1 to 4 of each column of the strip."""
     names = ["a", "b", "c", "d"]
-    lines = [f"{n} = strip[{(r + 1) * _PITCH} + offset + x]" for r, n in enumerate(names)]
+    lines = [f"{n} = strip[{(r + 1) * _PITCH} + x]" for r, n in enumerate(names)]
     lines += straight_line(batcher(4), names)
-    lines += [f"columns[{r * _PITCH} + offset + x] = {n}" for r, n in enumerate(names)]
+    lines += [f"columns[{r * _PITCH} + x] = {n}" for r, n in enumerate(names)]
     return lines
 
 
-_sort_columns = compile_lanes("_sort_columns", "strip, offset, columns", _column_lines(), __file__)
+_sort_columns = compile_lanes(
+    "_sort_columns", "strip, columns", _column_lines(), __name__, LANES + TAIL
+)
 _median5_pair = compile_lanes(
-    "_median5_pair", "strip, columns, medians", _median5_lines(), __file__
+    "_median5_pair", "strip, columns, medians", _median5_lines(), __name__
 )
 
 
 @kernel
 def _window_median(
     strip: Float32,
-    top: int,
     window: int,
     network: Index,
     wires: Float32,
@@ -189,11 +193,46 @@ def _window_median(
     for r in range(window):
         for c in range(window):
             wire = wires[r * window + c]
+            source = strip[r, c:]
             for lane in range(LANES):
-                wire[lane] = strip[top + r, c + lane]
-    balance_missing(wires, work[0], work[1])
-    exchange(wires, network)
-    pick_median(wires, work[1], out)
+                wire[lane] = source[lane]
+    balance_missing(wires, work[0], work[1], LANES)
+    exchange(wires, network, LANES)
+    pick_median(wires, work[1], out, LANES)
+
+
+@kernel
+def _repair_median5(
+    strip: Float32, network: Index, touched: Index, wires: Float32, work: Float32, out: Float32
+) -> None:
+    """Do again, NaN-aware, the medians of those windows of a row that hold a NaN.
+
+    They are moved together first: a few scattered NaN then cost a few lanes, not a strip.
+    """
+    size = 0
+    last = -1
+    for i in range(LANES + 4):
+        missing = False
+        for r in range(5):
+            missing = missing or np.isnan(strip[r, i])
+        if missing:
+            last = i
+        lane = i - 4
+        if lane >= 0 and last >= lane:
+            touched[size] = lane
+            size += 1
+    width = min((size + 15) // 16 * 16, LANES)
+    for k in range(size, width):
+        touched[k] = touched[0]
+    for r in range(5):
+        for c in range(5):
+            for k in range(width):
+                wires[r * 5 + c, k] = strip[r, touched[k] + c]
+    balance_missing(wires, work[0], work[1], width)
+    exchange(wires, network, width)
+    pick_median(wires, work[1], work[0], width)
+    for k in range(size):
+        out[touched[k]] = work[0, k]
 
 
 @kernel
@@ -208,20 +247,14 @@ def _accumulate(
         usable = (value > np.float32(0)) & (level > np.float32(0))
         total[lane] += ratio if usable else np.float32(0)
         count[lane] += np.float32(1) if usable else np.float32(0)
-        kept[lane] = level if value == value else np.float32(np.nan)
+        kept[lane] = np.float32(np.nan) if np.isnan(value) else level
 
 
 @kernel
-def _store(source: Float32, row: Float32, x0: int) -> None:
-    for lane in range(min(LANES, row.shape[0] - x0)):
-        row[x0 + lane] = source[lane]
-
-
-@kernel
-def _store_factor(total: Float32, count: Float32, row: Float32, x0: int) -> None:
-    for lane in range(min(LANES, row.shape[0] - x0)):
+def _store_factor(total: Float32, count: Float32, row: Float32) -> None:
+    for lane in range(min(LANES, row.shape[0])):
         n = count[lane]
-        row[x0 + lane] = total[lane] / n if n > np.float32(0) else np.float32(np.nan)
+        row[lane] = total[lane] / n if n > np.float32(0) else np.float32(np.nan)
 
 
 @kernel
@@ -235,12 +268,13 @@ def _median5_strips(
     factor: Float32,
 ) -> None:
     dates, height, width = stack.shape
-    flat = np.empty(_PAIR_ROWS * _PITCH, np.float32)
+    flat = np.zeros(_PAIR_ROWS * _PITCH, np.float32)
     strip = flat.reshape(_PAIR_ROWS, _PITCH)
     ordered = np.empty(4 * _PITCH, np.float32)
     medians = np.empty(2 * LANES, np.float32)
     wires = np.empty((25, LANES), np.float32)
     work = np.empty((2, LANES), np.float32)
+    touched = np.empty(LANES, np.int64)
     kept = np.empty(LANES, np.float32)
     total = np.empty((2, LANES), np.float32)
     count = np.empty((2, LANES), np.float32)
@@ -251,21 +285,20 @@ def _median5_strips(
             total[:] = 0
             count[:] = 0
             for t in range(dates):
-                if load_strip(stack[t], rows, columns, y, x0, 2, strip) == 0:
-                    _sort_columns(flat, 0, ordered)
-                    _sort_columns(flat, 4, ordered)
-                    _median5_pair(flat, ordered, medians)
-                else:
+                missing = load_strip(stack[t], rows, columns, y, x0, 2, strip)
+                _sort_columns(flat, ordered)
+                _median5_pair(flat, ordered, medians)
+                if missing > 0:
                     for k in range(2):
                         expected = medians[k * LANES : (k + 1) * LANES]
-                        _window_median(strip, k, 5, network, wires, work, expected)
+                        _repair_median5(strip[k : k + 5], network, touched, wires, work, expected)
                 for k in range(below):
                     expected = medians[k * LANES : (k + 1) * LANES]
                     _accumulate(strip[2 + k, 2:], expected, total[k], count[k], kept)
                     if slot[t] >= 0:
-                        _store(kept, out[slot[t], y + k], x0)
+                        store_strip(kept, out[slot[t], y + k, x0:])
             for k in range(below):
-                _store_factor(total[k], count[k], factor[y + k], x0)
+                _store_factor(total[k], count[k], factor[y + k, x0:])
 
 
 @kernel
@@ -291,11 +324,11 @@ def _median_strips(
             sums[:] = 0
             for t in range(dates):
                 load_strip(stack[t], rows, columns, y, x0, halo, strip)
-                _window_median(strip, 0, window, network, wires, work, sums[2])
+                _window_median(strip, window, network, wires, work, sums[2])
                 _accumulate(strip[halo, halo:], sums[2], sums[0], sums[1], sums[3])
                 if slot[t] >= 0:
-                    _store(sums[3], out[slot[t], y], x0)
-            _store_factor(sums[0], sums[1], factor[y], x0)
+                    store_strip(sums[3], out[slot[t], y, x0:])
+            _store_factor(sums[0], sums[1], factor[y, x0:])
 
 
 @kernel
@@ -308,7 +341,7 @@ def _window_mean(
     for r in range(window):
         for i in range(strip.shape[1]):
             value = strip[r, i]
-            present = value == value
+            present = not np.isnan(value)
             column[i] += value if present else np.float32(0)
             valid[i] += np.float32(1) if present else np.float32(0)
     for lane in range(LANES):
@@ -345,5 +378,5 @@ def _box_strips(
                 _window_mean(strip, window, column, valid, sums[2])
                 _accumulate(strip[halo, halo:], sums[2], sums[0], sums[1], sums[3])
                 if slot[t] >= 0:
-                    _store(sums[3], out[slot[t], y], x0)
-            _store_factor(sums[0], sums[1], factor[y], x0)
+                    store_strip(sums[3], out[slot[t], y, x0:])
+            _store_factor(sums[0], sums[1], factor[y, x0:])

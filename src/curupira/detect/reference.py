@@ -62,11 +62,13 @@ def _median_strips(
     for first in range(0, pixels, LANES):
         p0 = min(first, pixels - LANES)
         for t in range(dates):
+            source = stack[t, p0:]
             for lane in range(LANES):
-                wires[t, lane] = stack[t, p0 + lane]
-        balance_missing(wires, sign, valid)
-        exchange(wires, network)
-        pick_median(wires, valid, sign)
+                wires[t, lane] = source[lane]
+        balance_missing(wires, sign, valid, LANES)
+        exchange(wires, network, LANES)
+        pick_median(wires, valid, sign, LANES)
+        target = out[p0:]
         for lane in range(LANES):
             level = log2(sign[lane]) * DB_PER_OCTAVE
-            out[p0 + lane] = level if valid[lane] >= minimum else np.float32(np.nan)
+            target[lane] = level if valid[lane] >= minimum else np.float32(np.nan)

@@ -4,7 +4,8 @@ Nine samples, the 3 x 3 means two pixels apart, are numbered row by row: 0 NW, 1
 4 centre, 5 E, 6 SW, 7 S, 8 SE. The steepest of the gradients |1-7|, |6-2|, |3-5|, |0-8| picks one
 of four edges, and a comparison along it one of the two half-windows on its sides. With mean m and
 variance v of the half-window (28 pixels, centre row or diagonal included) and s the mean of the
-five smallest var / mean^2 of the samples, the result is m + b (I - m), b = (v - m^2 s) / (v (1 + s)).
+five smallest var / mean^2 of the samples, the result is m + b (I - m) with
+b = (v - m^2 s) / (v (1 + s)).
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ import numpy.typing as npt
 
 from curupira.detect.lanes import (
     LANES,
+    TAIL,
     Float32,
     border_index,
     compile_lanes,
     kernel,
     load_strip,
+    store_strip,
 )
 from curupira.detect.networks import batcher, prune, straight_line
 from curupira.errors import InputError
@@ -30,7 +33,7 @@ Side = Literal["scripts", "nearest"]
 Index = npt.NDArray[np.int64]
 
 _HALO = 3
-_PITCH = LANES + 2 * _HALO
+_PITCH = LANES + TAIL + 2 * _HALO
 # The half-windows: columns [first, last) of row r, both from 0 to 6, rows from the north.
 _WINDOWS: dict[str, Callable[[int], tuple[int, int]]] = {
     "upper": lambda r: (0, 7 if r <= 3 else 0),
@@ -90,17 +93,14 @@ def refined_lee(image: Float32, *, side: Side, clamp: bool) -> Float32:
 
 
 def _sample_lines(missing: bool) -> list[str]:
-    """Mean and var / mean^2 of 3 x 3 pixels whose upper left corner is (row, offset + x)."""
+    """Mean and, three rows on, var / mean^2 of the 3 x 3 pixels from x to the south-east."""
     names = [f"v{i}" for i in range(9)]
-    lines = [
-        f"{name} = strip[(row + {i // 3}) * {_PITCH} + offset + {i % 3} + x]"
-        for i, name in enumerate(names)
-    ]
+    lines = [f"{name} = strip[{(i // 3) * _PITCH + i % 3} + x]" for i, name in enumerate(names)]
     if missing:
-        lines.append("n = " + " + ".join(f"(f4(1) if {v} == {v} else f4(0))" for v in names))
-        lines += [f"z{i} = {v} if {v} == {v} else f4(0)" for i, v in enumerate(names)]
+        lines.append("n = " + " + ".join(f"(f4(0) if np.isnan({v}) else f4(1))" for v in names))
+        lines += [f"z{i} = f4(0) if np.isnan({v}) else {v}" for i, v in enumerate(names)]
         lines.append("m = (" + " + ".join(f"z{i}" for i in range(9)) + ") / n")
-        lines += [f"d{i} = {v} - m if {v} == {v} else f4(0)" for i, v in enumerate(names)]
+        lines += [f"d{i} = f4(0) if np.isnan({v}) else {v} - m" for i, v in enumerate(names)]
         scale = "/ n"
     else:
         lines.append("m = (" + " + ".join(names) + ") * f4(1 / 9)")
@@ -110,19 +110,17 @@ def _sample_lines(missing: bool) -> list[str]:
     return [
         *lines,
         f"variance = ({squares}) {scale}",
-        "means[offset + x] = m",
+        "samples[x] = m",
         # No mean, no variation; an empty sample sorts behind all others.
         "ratio = variance / (m * m) if m != f4(0) else f4(0)",
-        "ratios[offset + x] = ratio if m == m else f4(np.inf)",
+        f"samples[{3 * _PITCH} + x] = f4(np.inf) if np.isnan(m) else ratio",
     ]
 
 
 def _noise_lines() -> list[str]:
     """Mean of the five smallest sample variations, or of those there are."""
     names = [f"w{i}" for i in range(9)]
-    lines = [
-        f"w{i} = ratios[{(i // 3) * _PITCH + 2 * (i % 3)} + x]" for i in range(9)
-    ]
+    lines = [f"w{i} = samples[{(3 + i // 3) * _PITCH + 2 * (i % 3)} + x]" for i in range(9)]
     lines += straight_line(prune(batcher(9), range(5)), names)
     lines += ["noise = f4(0)", "used = f4(0)"]
     for i in range(5):
@@ -147,8 +145,8 @@ def _window_lines(missing: bool) -> list[str]:
             lines.append(f"d = strip[{r * _PITCH + c} + x] - centre")
             if missing:
                 lines += [
-                    f"n{c + 1} = {before[2]}(f4(1) if d == d else f4(0))",
-                    "d = d if d == d else f4(0)",
+                    f"n{c + 1} = {before[2]}(f4(0) if np.isnan(d) else f4(1))",
+                    "d = f4(0) if np.isnan(d) else d",
                 ]
             lines += [f"s{c + 1} = {before[0]}d", f"q{c + 1} = {before[1]}d * d"]
         for name, columns in _WINDOWS.items():
@@ -162,12 +160,12 @@ def _window_lines(missing: bool) -> list[str]:
 def _choice_lines(missing: bool) -> list[str]:
     """Pick the half-window: sum, sum of squares (and count)."""
     sums = ["s", "q", "n"] if missing else ["s", "q"]
-    lines = [f"m{i} = means[{(i // 3) * _PITCH + 2 * (i % 3)} + x]" for i in range(9)]
+    lines = [f"m{i} = samples[{(i // 3) * _PITCH + 2 * (i % 3)} + x]" for i in range(9)]
     lines += ["steepest = f4(-2)", *(f"{quantity} = f4(0)" for quantity in sums)]
     for a, b, side_a, side_b in _EDGES:
         lines += [
             f"gradient = abs(m{a} - m{b})",
-            "gradient = gradient if gradient == gradient else f4(-1)",
+            "gradient = f4(-1) if np.isnan(gradient) else gradient",
             f"convex = m{a} - m4 > m4 - m{b}",
             f"near = abs(m{a} - m4) < abs(m4 - m{b})",
             # The scripts number the lower half 1 although sample a, the north, heads its gradient.
@@ -199,12 +197,14 @@ def _filter_lines(missing: bool) -> list[str]:
     ]
 
 
-_SAMPLES = "strip, row, offset, means, ratios"
-_FILTER = "strip, means, ratios, nearest, clamp, out"
-_samples = compile_lanes("_samples", _SAMPLES, _sample_lines(False), __file__)
-_samples_missing = compile_lanes("_samples_missing", _SAMPLES, _sample_lines(True), __file__)
-_filter = compile_lanes("_filter", _FILTER, _filter_lines(False), __file__)
-_filter_missing = compile_lanes("_filter_missing", _FILTER, _filter_lines(True), __file__)
+_SAMPLES = "strip, samples"
+_FILTER = "strip, samples, nearest, clamp, out"
+_samples = compile_lanes("_samples", _SAMPLES, _sample_lines(False), __name__, LANES + TAIL)
+_samples_missing = compile_lanes(
+    "_samples_missing", _SAMPLES, _sample_lines(True), __name__, LANES + TAIL
+)
+_filter = compile_lanes("_filter", _FILTER, _filter_lines(False), __name__)
+_filter_missing = compile_lanes("_filter_missing", _FILTER, _filter_lines(True), __name__)
 
 
 @kernel
@@ -212,27 +212,23 @@ def _lee_strips(
     image: Float32, rows: Index, columns: Index, nearest: bool, clamp: bool, out: Float32
 ) -> None:
     height, width = image.shape
-    flat = np.empty(7 * _PITCH, np.float32)
+    flat = np.zeros(7 * _PITCH, np.float32)
     strip = flat.reshape(7, _PITCH)
-    means = np.empty(3 * _PITCH, np.float32)
-    ratios = np.empty(3 * _PITCH, np.float32)
+    samples = np.empty(6 * _PITCH, np.float32)
     filtered = np.empty(LANES, np.float32)
     for y in range(height):
         for first in range(0, width, LANES):
             x0 = max(min(first, width - LANES), 0)
             missing = load_strip(image, rows, columns, y, x0, _HALO, strip) > 0
             for k in range(3):
-                mean = means[k * _PITCH : (k + 1) * _PITCH]
-                ratio = ratios[k * _PITCH : (k + 1) * _PITCH]
-                # Samples reach two pixels beyond the strip on either side: two runs of LANES.
-                for offset in (0, 4):
-                    if missing:
-                        _samples_missing(flat, 2 * k, offset, mean, ratio)
-                    else:
-                        _samples(flat, 2 * k, offset, mean, ratio)
+                # Samples reach two pixels beyond the strip on either side: into its tail.
+                corner = flat[2 * k * _PITCH :]
+                if missing:
+                    _samples_missing(corner, samples[k * _PITCH :])
+                else:
+                    _samples(corner, samples[k * _PITCH :])
             if missing:
-                _filter_missing(flat, means, ratios, nearest, clamp, filtered)
+                _filter_missing(flat, samples, nearest, clamp, filtered)
             else:
-                _filter(flat, means, ratios, nearest, clamp, filtered)
-            for lane in range(min(LANES, width - x0)):
-                out[y, x0 + lane] = filtered[lane]
+                _filter(flat, samples, nearest, clamp, filtered)
+            store_strip(filtered, out[y, x0:])

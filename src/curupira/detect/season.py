@@ -146,9 +146,7 @@ def _stabilise(
     flat, pixels = strips_of(stack)
     out = np.empty_like(flat)
     network = median_network(len(used))
-    _stabilise_strips(
-        flat, design, used, gram.T @ gram, recentre == "median", network, linear, out
-    )
+    _stabilise_strips(flat, design, used, gram.T @ gram, recentre == "median", network, linear, out)
     return out[:, :pixels].reshape(stack.shape)
 
 
@@ -180,7 +178,7 @@ def _fit_strip(
         row = octaves[t]
         missing = 0
         for lane in range(LANES):
-            present = row[lane] == row[lane]
+            present = not np.isnan(row[lane])
             value = row[lane] if present else np.float32(0)
             coefficients[0, lane] += value
             coefficients[1, lane] += value * c
@@ -188,7 +186,7 @@ def _fit_strip(
             missing += 0 if present else 1
         if missing > 0:
             for lane in range(LANES):
-                gone = 0.0 if row[lane] == row[lane] else 1.0
+                gone = 1.0 if np.isnan(row[lane]) else 0.0
                 sums[0, lane] -= gone
                 sums[1, lane] -= gone * c
                 sums[2, lane] -= gone * s
@@ -251,9 +249,9 @@ def _recentre_strip(
     for k in range(used.shape[0]):
         for lane in range(LANES):
             wires[k, lane] = octaves[used[k], lane]
-    balance_missing(wires, work[0], work[1])
-    exchange(wires, network)
-    pick_median(wires, work[1], work[0])
+    balance_missing(wires, work[0], work[1], LANES)
+    exchange(wires, network, LANES)
+    pick_median(wires, work[1], work[0], LANES)
     for lane in range(LANES):
         shift[lane] -= work[0, lane]
 
@@ -278,8 +276,9 @@ def _stabilise_strips(
     for first in range(0, pixels, LANES):
         p0 = min(first, pixels - LANES)
         for t in range(dates):
+            source = stack[t, p0:]
             for lane in range(LANES):
-                value = stack[t, p0 + lane]
+                value = source[lane]
                 octaves[t, lane] = log2(value) if linear else value / DB_PER_OCTAVE
         _fit_strip(octaves, design, used, gram, sums, fitted)
         if median:
@@ -291,7 +290,8 @@ def _stabilise_strips(
         for t in range(dates):
             c = design[t, 1]
             s = design[t, 2]
+            target = out[t, p0:]
             for lane in range(LANES):
                 season = fitted[0, lane] + fitted[1, lane] * c + fitted[2, lane] * s
                 value = octaves[t, lane] - season
-                out[t, p0 + lane] = exp2(value) if linear else value * DB_PER_OCTAVE
+                target[lane] = exp2(value) if linear else value * DB_PER_OCTAVE
