@@ -1,0 +1,82 @@
+"""Sorting networks and lane helpers against numpy."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from curupira.detect import lanes
+from curupira.detect.networks import batcher, drop_idle, median_network, prune, sorted_runs
+
+
+def run(pairs, values):
+    values = list(values)
+    for low, high in pairs:
+        values[low], values[high] = sorted((values[low], values[high]))
+    return values
+
+
+@pytest.mark.parametrize("size", range(1, 11))
+def test_batcher_sorts_every_zero_one_input(size):
+    for bits in itertools.product((0, 1), repeat=size):
+        assert run(batcher(size), bits) == sorted(bits)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 10, 11, 12])
+def test_median_network_leaves_the_two_middle_ranks(size):
+    rng = np.random.default_rng(size)
+    pairs = median_network(size)
+    for _ in range(50):
+        values = rng.permutation(size)
+        result = run(pairs, values)
+        assert result[size // 2] == size // 2
+        assert result[max(size // 2 - 1, 0)] == max(size // 2 - 1, 0)
+
+
+def test_a_network_without_idle_exchanges_still_sorts_what_it_was_made_for():
+    full = prune(batcher(20), range(7, 13))
+    lean = prune(drop_idle(batcher(20), sorted_runs(5, 4)), range(7, 13))
+    assert len(lean) < len(full)
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        values = np.sort(rng.random((5, 4)), axis=1).ravel()
+        assert run(lean, values)[7:13] == sorted(values)[7:13]
+
+
+@pytest.mark.parametrize("size", [1, 2, 9, 25, 30])
+def test_median_of_the_valid_with_any_number_missing(size):
+    rng = np.random.default_rng(size)
+    values = rng.random((size, lanes.LANES)).astype(np.float32)
+    for lane in range(lanes.LANES):
+        values[rng.permutation(size)[: lane % (size + 1)], lane] = np.nan
+    with np.errstate(all="ignore"):
+        expected = np.array(
+            [np.median(v[~np.isnan(v)]) if (~np.isnan(v)).any() else np.nan for v in values.T]
+        )
+    sign, valid, out = np.empty((3, lanes.LANES), np.float32)
+    count = (~np.isnan(values)).sum(axis=0)
+    lanes.balance_missing(values, sign, valid, lanes.LANES)
+    lanes.exchange(values, median_network(size), lanes.LANES)
+    lanes.pick_median(values, valid, out, lanes.LANES)
+    np.testing.assert_array_equal(valid, count)
+    np.testing.assert_allclose(out, expected, rtol=1e-6)
+
+
+def test_log_and_exp_are_accurate_over_the_range_of_gamma0():
+    power = np.geomspace(1e-6, 1e4, 5000).astype(np.float32)
+    log = np.array([lanes.log2(value) for value in power])
+    np.testing.assert_allclose(log, np.log2(power.astype(float)), atol=2e-6)
+    exponent = np.linspace(-40, 40, 5000).astype(np.float32)
+    exp = np.array([lanes.exp2(value) for value in exponent])
+    # The argument itself carries up to 127 in float32: 127 * 2^-24 * ln 2 relative.
+    np.testing.assert_allclose(exp, np.exp2(exponent.astype(float)), rtol=6e-6)
+    assert all(np.isnan(lanes.log2(np.float32(v))) for v in (0.0, -1.0, np.nan))
+    assert np.isnan(lanes.exp2(np.float32(np.nan)))
+
+
+@pytest.mark.parametrize(("size", "halo", "padded"), [(5, 2, 9), (1, 3, 140), (3, 3, 12)])
+def test_border_repeats_the_edge_pixel(size, halo, padded):
+    index = lanes.border_index(size, halo, padded)
+    assert len(index) >= padded
+    expected = [(i - halo) % (2 * size) for i in range(len(index))]
+    np.testing.assert_array_equal(index, [min(i, 2 * size - 1 - i) for i in expected])
