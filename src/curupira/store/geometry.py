@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import struct
+from importlib import import_module
 from typing import Any
 
 import shapely
@@ -112,6 +113,17 @@ def register_functions(connection: sqlite3.Connection) -> None:
         lambda blob: None if blob is None else int(blob_is_empty(blob)),
         deterministic=True,
     )
+
+
+def load_postgis() -> None:
+    """Load geoalchemy2 before any table is made: half of its listeners would run otherwise.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If the extra ``postgis`` is not installed.
+    """
+    import_module("geoalchemy2")
 
 
 class _Blob(UserDefinedType[bytes]):

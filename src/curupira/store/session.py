@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from curupira.errors import ConfigError, StoreError
 from curupira.store.faults import explained
-from curupira.store.geometry import register_functions
+from curupira.store.geometry import load_postgis, register_functions
 from curupira.store.lock import file_lock, server_lock
 from curupira.store.migrations import HEAD, REVISIONS
 from curupira.store.snapshot import write_snapshot
@@ -106,6 +106,8 @@ class Store:
     def _connect(cls, url: str, base: Path) -> Store:
         parsed = _parse(url, base)
         try:
+            if parsed.get_backend_name() == "postgresql":
+                load_postgis()
             engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
         except ModuleNotFoundError as error:
             raise StoreError(

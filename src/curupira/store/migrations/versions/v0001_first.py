@@ -187,7 +187,7 @@ _TABLES: dict[str, tuple[Columns, tuple[str, ...], tuple[str, ...], str]] = {
     "warning": (
         _WARNING,
         ("warning_id",),
-        ("status", "issued_at", "confirmed_at", "run_id"),
+        ("status", "issued_at", "confirmed_at", "run_id", "last_seen"),
         "Warnings",
     ),
     "observation": (
