@@ -22,6 +22,15 @@ from curupira.units import add_months
 OnBad = Callable[[str, InputError], None]
 #: Footprints that share this part of the smaller one show the same ground.
 SAME_GROUND = 0.9
+#: What pystac raises for documents that are no items.
+_NO_ITEM = (
+    pystac.STACError,
+    pystac.STACTypeError,
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+)
 _OPERA_TIMES = re.compile(r"(_\d{8}T\d{6}Z)_\d{8}T\d{6}Z(?=_|$)")
 _SAFE_CHECKSUM = re.compile(r"(S1[A-Z]_.*_\d{8}T\d{6}_\d{8}T\d{6}_\d{6}_[0-9A-F]{6})_[0-9A-F]{4}")
 
@@ -143,7 +152,7 @@ def _load(place: str) -> dict[str, Any]:
 def _item(document: dict[str, Any], place: str) -> pystac.Item:
     try:
         return pystac.Item.from_dict(document, href=place)
-    except (pystac.STACError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except _NO_ITEM as error:
         raise InputError(
             f"is no STAC item ({error})",
             where=f"item {_scene_id(document, place)}",
