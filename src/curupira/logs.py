@@ -43,7 +43,7 @@ def configure(*, level: str = "WARNING") -> None:
     for old in [h for h in logger.handlers if not isinstance(h, logging.FileHandler)]:
         logger.removeHandler(old)
     logger.addHandler(text)
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.DEBUG)
     logger.propagate = False
 
 
