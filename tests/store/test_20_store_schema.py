@@ -209,10 +209,15 @@ def test_a_full_disk_loses_nothing(embedded: Store, make_warning) -> None:
     with embedded.transaction() as session:
         session.add(make_warning())
         pages = session.connection().exec_driver_sql("PRAGMA page_count").scalar()
-    with pytest.raises(StoreError, match="disk is full"), embedded.transaction() as session:
-        # SQLite's own limit gives the error of a full disk.
-        session.connection().exec_driver_sql(f"PRAGMA max_page_count = {pages}")
-        session.add_all([make_warning(preset="x" * 200) for _ in range(500)])
+
+    def write() -> None:
+        with embedded.transaction() as session:
+            # SQLite's own limit gives the error of a full disk.
+            session.connection().exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+            session.add_all([make_warning(preset="x" * 200) for _ in range(500)])
+
+    with pytest.raises(StoreError, match="disk is full"):
+        write()
     embedded.close()
     with embedded.transaction() as session:
         assert session.query(WarningRow).count() == 1

@@ -18,6 +18,15 @@ from curupira.errors import ConfigError, StoreError
 from curupira.store import Store, warning
 
 START = datetime(2024, 6, 1, tzinfo=UTC)
+#: product.md section 5, in its order.
+CONTRACT = """
+warning_id status closed_reason merged_into confidence intensity_class n_alerts n_alerts_mean
+intensity excess_db first_flag_date first_flag_days first_scene confirming_scene relative_orbit
+platform issued_at confirmed_at recorded_at delay_from_flag_days area_ha area_geodesic_ha
+growth_30d_ha distance_to_deforestation_m threshold_db uf municipality geocode protected_area
+indigenous_territory mining_score priority verdict verdict_by verdict_at verdict_source
+preset preset_hash run_id
+"""
 
 
 def ids(rows) -> list[str]:
@@ -112,47 +121,7 @@ def test_status_only_goes_forward(make_warning) -> None:
 
 
 def test_table_has_the_contracts_columns(store: Store, make_warning) -> None:
-    contract = [
-        "warning_id",
-        "status",
-        "closed_reason",
-        "merged_into",
-        "confidence",
-        "intensity_class",
-        "n_alerts",
-        "n_alerts_mean",
-        "intensity",
-        "excess_db",
-        "first_flag_date",
-        "first_flag_days",
-        "first_scene",
-        "confirming_scene",
-        "relative_orbit",
-        "platform",
-        "issued_at",
-        "confirmed_at",
-        "recorded_at",
-        "delay_from_flag_days",
-        "area_ha",
-        "area_geodesic_ha",
-        "growth_30d_ha",
-        "distance_to_deforestation_m",
-        "threshold_db",
-        "uf",
-        "municipality",
-        "geocode",
-        "protected_area",
-        "indigenous_territory",
-        "mining_score",
-        "priority",
-        "verdict",
-        "verdict_by",
-        "verdict_at",
-        "verdict_source",
-        "preset",
-        "preset_hash",
-        "run_id",
-    ]
+    contract = CONTRACT.split()
     with store.transaction() as session:
         session.add(make_warning(verdict=Verdict.BURNT, overlays={"roads": "BR-163"}, priority=3))
         session.add(make_warning(overlays={"car": "PA-1"}))

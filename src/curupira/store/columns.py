@@ -24,6 +24,11 @@ def text(length: int) -> TypeEngine[str]:
     return String(length).with_variant(Text(length), "sqlite")
 
 
+def name_of(dialect: Dialect | None) -> str:
+    """Name of a dialect; geoalchemy2's table listeners ask for the type of none at all."""
+    return "" if dialect is None else dialect.name
+
+
 def milliseconds(moment: datetime) -> datetime:
     """Cut an aware time to UTC milliseconds, the resolution of every stored time.
 
@@ -63,9 +68,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Text on SQLite, ``timestamptz`` on PostgreSQL."""
-        if dialect.name == "sqlite":
-            return dialect.type_descriptor(_GeoPackageDateTime())
-        return dialect.type_descriptor(DateTime(timezone=True))
+        return _GeoPackageDateTime() if name_of(dialect) == "sqlite" else DateTime(timezone=True)
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         """Cut to milliseconds; format on SQLite."""
@@ -93,9 +96,7 @@ class Json(TypeDecorator[Any]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """``JSONB`` or ``TEXT``."""
-        return dialect.type_descriptor(
-            JSONB(none_as_null=True) if dialect.name == "postgresql" else Text()
-        )
+        return JSONB(none_as_null=True) if name_of(dialect) == "postgresql" else Text()
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         """Serialise on SQLite (keys sorted; NaN is no JSON and is refused)."""
@@ -145,7 +146,7 @@ class Code(TypeDecorator[StrEnum]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Text of 32 characters."""
-        return dialect.type_descriptor(Text(32) if dialect.name == "sqlite" else String(32))
+        return Text(32) if name_of(dialect) == "sqlite" else String(32)
 
     def process_bind_param(self, value: StrEnum | str | None, dialect: Dialect) -> str | None:
         """To text."""

@@ -30,6 +30,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 from curupira.errors import InputError
+from curupira.store.columns import name_of
 
 Bounds = tuple[float, float, float, float]
 
@@ -157,6 +158,8 @@ class Geom(TypeDecorator[BaseGeometry]):
 
     impl = LargeBinary
     cache_ok = True
+    #: Read by geoalchemy2's table listeners: the migration makes the index, under our name.
+    spatial_index = False
 
     def __init__(self, kind: str, srid: int) -> None:
         super().__init__()
@@ -165,12 +168,12 @@ class Geom(TypeDecorator[BaseGeometry]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """GeoPackage blob on SQLite, ``geometry(kind, srid)`` on PostgreSQL."""
-        if dialect.name == "postgresql":
+        if name_of(dialect) == "postgresql":
             from geoalchemy2 import Geometry
 
-            # The migration makes the GiST index itself, so that its name is ours.
-            return dialect.type_descriptor(Geometry(self.kind, self.srid, spatial_index=False))
-        return dialect.type_descriptor(_Blob(self.kind))
+            geometry: TypeEngine[Any] = Geometry(self.kind, self.srid, spatial_index=False)
+            return geometry
+        return _Blob(self.kind)
 
     def process_bind_param(self, value: BaseGeometry | None, dialect: Dialect) -> Any:
         """GeoPackage blob, or EWKB as hexadecimal text (exact, unlike WKT)."""
