@@ -3,6 +3,9 @@
 A kernel loads a strip of ``LANES`` neighbouring pixels into a small scratch array and works on it
 with inner loops of that fixed length. LLVM turns these into vector instructions, and every pixel
 goes through the same instructions wherever it lies, so tiles give the same bits as the whole.
+
+Numba's cache does not notice a change in a kernel's callee or in a constant of another module:
+after an edit here, delete the ``*.nbi`` and ``*.nbc`` files in ``__pycache__``.
 """
 
 from __future__ import annotations

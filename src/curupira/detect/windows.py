@@ -1,0 +1,145 @@
+"""Median and mean of the square windows of one strip of pixels: the inner loops of Quegan-Yu."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from curupira.detect.lanes import (
+    LANES,
+    TAIL,
+    Float32,
+    balance_missing,
+    compile_lanes,
+    exchange,
+    kernel,
+    pick_median,
+)
+from curupira.detect.networks import batcher, drop_idle, prune, sorted_runs, straight_line
+
+Index = npt.NDArray[np.int64]
+
+#: Rows that two output rows of a 5 x 5 window need together.
+PAIR_ROWS = 6
+#: Values in a row of the strip that `sort_columns` and `median5_pair` work on.
+PITCH = LANES + TAIL
+
+
+def _median5_lines() -> list[str]:
+    """Medians of two 5 x 5 windows, one above the other, from the 6 rows they cover.
+
+    The windows share 20 pixels: rows 1 to 4. Of these only ranks 7 to 12 can be the median of a
+    window of 25, whatever the five pixels are that it has alone. So: sort the shared columns
+    (`sort_columns`), sort ranks 7 to 12 of the 20, sort each window's own row of five,
+    and take rank 5 of those six and five.
+    """
+    shared = [f"v{i}" for i in range(20)]
+    lines = [
+        f"v{4 * column + row} = columns[{row * PITCH + column} + x]"
+        for column in range(5)
+        for row in range(4)
+    ]
+    middle = range(7, 13)
+    network = prune(drop_idle(batcher(20), sorted_runs(5, 4)), middle)
+    lines += straight_line(network, shared)
+    for output, row in enumerate((0, 5)):
+        own = [f"w{i}" for i in range(5)]
+        lines += [f"w{i} = strip[{row * PITCH + i} + x]" for i in range(5)]
+        lines += straight_line(batcher(5), own)
+        # Rank 5 of ascending a (6) and b (5): the least of a5 and max(a[i], b[4 - i]).
+        lines.append("m = v12")
+        for i in range(5):
+            a, b = f"v{7 + i}", f"w{4 - i}"
+            lines += [f"q = {a} if {a} > {b} else {b}", "m = q if q < m else m"]
+        lines.append(f"medians[{output * LANES} + x] = m")
+    return lines
+
+
+def _column_lines() -> list[str]:
+    """Sort rows 1 to 4 of each column of the strip."""
+    names = ["a", "b", "c", "d"]
+    lines = [f"{n} = strip[{(r + 1) * PITCH} + x]" for r, n in enumerate(names)]
+    lines += straight_line(batcher(4), names)
+    lines += [f"columns[{r * PITCH} + x] = {n}" for r, n in enumerate(names)]
+    return lines
+
+
+sort_columns = compile_lanes(
+    "sort_columns", "strip, columns", _column_lines(), __name__, LANES + TAIL
+)
+median5_pair = compile_lanes("median5_pair", "strip, columns, medians", _median5_lines(), __name__)
+
+
+@kernel
+def window_median(
+    strip: Float32,
+    window: int,
+    network: Index,
+    wires: Float32,
+    work: Float32,
+    out: Float32,
+) -> None:
+    """NaN-aware medians of one row of windows, by a network on (window^2, lane)."""
+    for r in range(window):
+        for c in range(window):
+            wire = wires[r * window + c]
+            source = strip[r, c:]
+            for lane in range(LANES):
+                wire[lane] = source[lane]
+    balance_missing(wires, work[0], work[1], LANES)
+    exchange(wires, network, LANES)
+    pick_median(wires, work[1], out, LANES)
+
+
+@kernel
+def repair_median5(
+    strip: Float32, network: Index, touched: Index, wires: Float32, work: Float32, out: Float32
+) -> None:
+    """Do again, NaN-aware, the medians of those windows of a row that hold a NaN.
+
+    They are moved together first: a few scattered NaN then cost a few lanes, not a strip.
+    """
+    size = 0
+    last = -1
+    for i in range(LANES + 4):
+        missing = False
+        for r in range(5):
+            missing = missing or np.isnan(strip[r, i])
+        if missing:
+            last = i
+        lane = i - 4
+        if lane >= 0 and last >= lane:
+            touched[size] = lane
+            size += 1
+    width = min((size + 15) // 16 * 16, LANES)
+    for k in range(size, width):
+        touched[k] = touched[0]
+    for r in range(5):
+        for c in range(5):
+            for k in range(width):
+                wires[r * 5 + c, k] = strip[r, touched[k] + c]
+    balance_missing(wires, work[0], work[1], width)
+    exchange(wires, network, width)
+    pick_median(wires, work[1], work[0], width)
+    for k in range(size):
+        out[touched[k]] = work[0, k]
+
+
+@kernel
+def window_mean(strip: Float32, window: int, column: Float32, valid: Float32, out: Float32) -> None:
+    """NaN-aware means of one row of windows: columns first, then across."""
+    column[:] = 0
+    valid[:] = 0
+    for r in range(window):
+        for i in range(strip.shape[1]):
+            value = strip[r, i]
+            present = not np.isnan(value)
+            column[i] += value if present else np.float32(0)
+            valid[i] += np.float32(1) if present else np.float32(0)
+    for lane in range(LANES):
+        total = np.float32(0)
+        count = np.float32(0)
+        for c in range(window):
+            total += column[lane + c]
+            count += valid[lane + c]
+        out[lane] = total / count if count > np.float32(0) else np.float32(np.nan)
