@@ -64,10 +64,11 @@ def test_a_clearing_is_bright_then_dark_then_regrows() -> None:
 
 
 def test_painted_pixels_darken_on_their_day_and_no_earlier(district) -> None:
-    raster, timeline = district.renderer.raster, district.timeline
-    large = max(district.events, key=lambda e: e.area_ha)
-    mask = raster.event == large.event_id
-    onset = raster.onset_days[mask]
+    patches, timeline = district.patches, district.timeline
+    monitored = [e for e in district.events if e.kind == "clearing"]
+    large = max(monitored, key=lambda e: e.area_ha)
+    mask = patches.event == large.event_id
+    onset = patches.onset_days[mask]
     assert onset.min() >= large.start_days
     assert onset.max() <= np.ceil(large.start_days + large.growth_days)
     drop = mean_drop(large, timeline.days)
@@ -77,7 +78,12 @@ def test_painted_pixels_darken_on_their_day_and_no_earlier(district) -> None:
     assert (painted[seen] > 0.2).all()
 
 
-def test_events_do_not_touch_old_clearings(district) -> None:
-    raster, land = district.renderer.raster, district.landscape
-    assert (land.cover[raster.event > 0] == 0).all()
-    assert (land.distance_m[raster.event > 0] > 0).all()
+def test_events_lie_on_free_forest_or_say_so(district) -> None:
+    event, land = district.patches.event, district.landscape
+    kinds = np.array(land.covers.kind)
+    for item in district.events:
+        found = set(kinds[np.unique(land.cover[event == item.event_id])])
+        wanted = {"secondary", "flooded_forest"} if item.outside_mask else {"forest", "stream"}
+        assert found <= wanted
+        if not item.outside_mask:
+            assert (land.distance_m[event == item.event_id] > 0).all()

@@ -6,12 +6,13 @@ import json
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyogrio
 import pystac
@@ -30,6 +31,7 @@ from curupira.simulate.truth import acquisition_row, event_row
 from curupira.stac import scene_item, write_catalogue
 
 Progress = Callable[[int, int], None]
+Feature = tuple[BaseGeometry, dict[str, Any]]
 
 AREA, CATALOGUE, TRUTH = Path("area.geojson"), Path("catalog"), Path("truth.gpkg")
 
@@ -129,37 +131,67 @@ def simulate_workspace(
 def _write_scenes(
     folder: Path, district: SimulatedDistrict, progress: Progress | None
 ) -> Iterable[pystac.Item]:
-    footprint = _lonlat(district, district.landscape.grid.extent.geom)
+    images = (folder / CATALOGUE / "scenes").resolve()
+    angles = {orbit: _write_lia(images, district, orbit) for orbit in district.views}
 
-    def write(position: int) -> pystac.Item:
-        scene = district.passes[position]
-        assets = {}
-        for band, image in zip(("vh", "vv"), district.renderer.image(position), strict=True):
-            path = (folder / CATALOGUE / "scenes" / scene.name / f"{band}.tif").resolve()
-            write_cog(path, image[np.newaxis], district.landscape.grid, nodata=float("nan"))
-            assets[band] = Asset(str(path))
-        return scene_item(_record(scene, footprint, assets), district.landscape.grid)
+    def write(position: int) -> list[pystac.Item]:
+        return list(_write_pass(images, district, position, angles))
 
     total = len(district.passes)
     with executor() as run:
-        for done, item in enumerate(run(write, range(total)), start=1):
-            yield item
+        for done, items in enumerate(run(write, range(total)), start=1):
+            yield from items
             if progress is not None:
                 progress(done, total)
 
 
-def _record(scene: Pass, footprint: BaseGeometry, assets: dict[str, Asset]) -> Scene:
-    return Scene(
-        scene_id=scene.name,
-        platform=scene.platform,
-        acquired=scene.acquired,
-        created=scene.created,
-        relative_orbit=scene.relative_orbit,
-        orbit_state=scene.orbit_state,
-        footprint=footprint,
-        assets=assets,
-        slice_number=None,
-    )
+def _write_lia(images: Path, district: SimulatedDistrict, orbit: int) -> Asset:
+    path = images / f"lia_R{orbit:03d}.tif"
+    lia = district.views[orbit].lia_deg
+    write_cog(path, lia[np.newaxis], district.landscape.grid, nodata=float("nan"))
+    return Asset(str(path))
+
+
+def _write_pass(
+    images: Path, district: SimulatedDistrict, position: int, angles: dict[int, Asset]
+) -> Iterable[pystac.Item]:
+    scene, grid = district.passes[position], district.landscape.grid
+    bands = dict(zip(("vh", "vv"), district.renderer.image(position), strict=True))
+    for number, piece in enumerate(_slices(district, scene)):
+        assets = {"lia": angles[scene.relative_orbit]}
+        for band, image in bands.items():
+            path = images / scene.slice_name(number) / f"{band}.tif"
+            inside = np.where(piece.inside, image, np.float32(np.nan))
+            write_cog(path, inside[np.newaxis], grid, nodata=float("nan"))
+            assets[band] = Asset(str(path))
+        record = Scene(
+            scene_id=scene.slice_name(number),
+            platform=scene.platform,
+            acquired=scene.slice_time(number),
+            created=scene.created + (scene.slice_time(number) - scene.acquired),
+            relative_orbit=scene.relative_orbit,
+            orbit_state=scene.orbit_state,
+            footprint=piece.footprint,
+            assets=assets,
+            slice_number=piece.number,
+        )
+        yield scene_item(record, grid)
+
+
+@dataclass(frozen=True)
+class _Slice:
+    inside: npt.NDArray[np.bool_] | np.bool_
+    footprint: BaseGeometry
+    number: int | None
+
+
+def _slices(district: SimulatedDistrict, scene: Pass) -> list[_Slice]:
+    seam = district.views[scene.relative_orbit].seam
+    if seam is None:
+        outline = _lonlat(district, district.landscape.grid.extent.geom)
+        return [_Slice(np.True_, outline, None)]
+    first, second = (_lonlat(district, footprint) for footprint in seam.footprints)
+    return [_Slice(seam.behind_m >= 0, first, 1), _Slice(seam.behind_m < 0, second, 2)]
 
 
 def _lonlat(district: SimulatedDistrict, geometry: BaseGeometry) -> BaseGeometry:
@@ -181,11 +213,17 @@ def _write_area(path: Path, district: SimulatedDistrict) -> None:
 
 def _write_masks(folder: Path, district: SimulatedDistrict) -> dict[str, Path]:
     land = district.landscape
-    layers: dict[str, list[tuple[BaseGeometry, dict[str, Any]]]] = {
-        "deforestation": [
-            (lot.geometry, {"date": lot.cleared.isoformat(), "cover": lot.cover})
-            for lot in land.old_clearings
-        ],
+    old: list[Feature] = [
+        (lot.geometry, {"date": lot.cleared.isoformat(), "cover": lot.cover})
+        for lot in land.old_clearings
+    ]
+    past: list[Feature] = [
+        (e.place.geometry, {"date": _day(district, e.start_days), "cover": e.kind})
+        for e in district.events
+        if e.in_map and e.place is not None
+    ]
+    layers: dict[str, list[Feature]] = {
+        "deforestation": old + past,
         "water": [(geometry, {"class": "water"}) for geometry in land.water],
         "non_forest": [(geometry, {"class": "non_forest"}) for geometry in land.non_forest],
     }
@@ -196,6 +234,10 @@ def _write_masks(folder: Path, district: SimulatedDistrict) -> dict[str, Path]:
             frame = _frame(district, [g for g, _ in rows], [a for _, a in rows])
             _write_layers(folder / written[role], {role: frame})
     return written
+
+
+def _day(district: SimulatedDistrict, days: int) -> str:
+    return (district.world.place.first_day + timedelta(days=days)).isoformat()
 
 
 def _frame(
@@ -244,5 +286,5 @@ def _write_truth(folder: Path, district: SimulatedDistrict) -> None:
         tags={"classes": ",".join(f"{i}={kind}" for i, kind in enumerate(kinds))},
     )
     write_cog(
-        folder / "truth" / "event.tif", renderer.raster.event[np.newaxis], land.grid, nodata=0
+        folder / "truth" / "event.tif", district.patches.event[np.newaxis], land.grid, nodata=0
     )

@@ -8,47 +8,20 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from curupira.codes import OrbitState
-from curupira.simulate.events import Days, Event
-from curupira.simulate.fields import Field32, gaussian_field
-from curupira.simulate.landscape import FOREST, CoverTable, Landscape, burn
-from curupira.simulate.params import District, RainWorld, SequenceWorld, World
+from curupira.simulate.fields import Field32
+from curupira.simulate.landscape import FOREST, CoverTable, Landscape
+from curupira.simulate.params import District, World
+from curupira.simulate.patches import Patches
 from curupira.simulate.scenes import Pass
 from curupira.simulate.speckle import SpeckleBank
+from curupira.simulate.views import View, incidence_deg
+from curupira.simulate.weather import border_noise, local_spread, moisture_db, rain_db
 
 Ints = npt.NDArray[np.int32]
 
 _OPEN_WATER = ("river",)
-#: Onset of a pixel that no event ever reaches.
-NEVER = np.int16(32767)
 _FOREST_ANGLE_DB_PER_DEG = -0.02
 _REFERENCE_DEG = 38.0
-
-
-@dataclass(frozen=True)
-class EventRaster:
-    """Which event (its number, 0 none) reaches a pixel, and on which day. ``(y, x)``."""
-
-    event: Ints
-    onset_days: npt.NDArray[np.int16]
-
-
-def burn_events(landscape: Landscape, events: list[Event], seed: District) -> EventRaster:
-    """Paint the events on the grid; each grows as a front across its outline."""
-    event = np.zeros(landscape.shape, dtype=np.int32)
-    onset = np.full(landscape.shape, NEVER, dtype=np.int16)
-    for item in events:
-        if item.place is None:
-            continue
-        window, mask = burn(item.place.geometry, landscape.grid)
-        rows, columns = np.nonzero(mask)
-        heading = seed.rng("front", item.event_id).uniform(0, 2 * np.pi)
-        along = rows * np.sin(heading) + columns * np.cos(heading)
-        rank = np.argsort(np.argsort(along, kind="stable"), kind="stable") / max(along.size, 1)
-        days = np.ceil(item.start_days + rank * item.growth_days)
-        event[window.slices][rows, columns] = item.event_id
-        onset[window.slices][rows, columns] = np.minimum(days, NEVER - 1).astype(np.int16)
-    return EventRaster(event, onset)
 
 
 @dataclass(frozen=True)
@@ -74,7 +47,8 @@ def cover_levels(
     swing = district.draw("forest season", p.season_db)
     sd = abs(district.draw("forest date sd", p.date_sd_db))
     shared = np.array([district.rng("date", q.index).normal(0, sd) for q in passes])
-    tilt = _angles(world, district, passes) - _REFERENCE_DEG
+    tilt = np.array([incidence_deg(world, district, q.relative_orbit) for q in passes])
+    tilt -= _REFERENCE_DEG
     vh = np.empty((count, dates), dtype=np.float32)
     vv = np.empty((count, dates), dtype=np.float32)
     vh[FOREST] = base_vh + swing * season + shared + _FOREST_ANGLE_DB_PER_DEG * tilt
@@ -92,22 +66,6 @@ def cover_levels(
     return CoverLevels(vh, vv, moist)
 
 
-def _angles(world: World, district: District, passes: list[Pass]) -> Days:
-    spread = world.acquisition.incidence_deg
-    return np.array(
-        [district.draw(f"incidence {q.relative_orbit}", spread) for q in passes], dtype=np.float64
-    )
-
-
-def rain_share(p: RainWorld, sequence: SequenceWorld, scene: Pass) -> float:
-    """Chance that an image of the district holds rain cells, by season and pass."""
-    rainy = scene.acquired.month in sequence.rainy_months
-    share = p.image_share_rainy if rainy else p.image_share_dry
-    if scene.orbit_state is OrbitState.ASCENDING:
-        share *= p.ascending_factor
-    return min(1.0, share)
-
-
 class Renderer:
     """Computes the images of a district.
 
@@ -118,8 +76,10 @@ class Renderer:
     ----------
     world, district
         The scenario and its draws.
-    landscape, events, passes
-        What there is, what happens, and when it is seen.
+    landscape, patches
+        What there is, and what happens.
+    views, passes
+        How and when it is seen.
     """
 
     def __init__(
@@ -127,7 +87,8 @@ class Renderer:
         world: World,
         district: District,
         landscape: Landscape,
-        events: list[Event],
+        patches: Patches,
+        views: dict[int, View],
         passes: list[Pass],
     ) -> None:
         self._world = world
@@ -135,22 +96,13 @@ class Renderer:
         self._passes = passes
         self._shape = landscape.shape
         self._cover = landscape.cover
-        self._texture = landscape.texture_db
+        self._patches = patches
+        self._views = views
         self._levels = cover_levels(world, district, landscape.covers, passes)
-        self.raster = burn_events(landscape, events, district)
-        self._drop_vh = _drops([e.vh_drop_db for e in events], len(passes))
-        self._drop_vv = _drops([e.vv_drop_db for e in events], len(passes))
         self._speckle = SpeckleBank(world.speckle, district.seed)
         self._step = max(1, round(world.place.coarse_m / world.place.resolution_m))
-        self._coarse = tuple(n // self._step + 2 for n in self._shape)
-        p = world.forest
-        spread = gaussian_field(
-            (self._coarse[0], self._coarse[1]),
-            p.local_scale_m / world.place.coarse_m,
-            district.rng("local sd"),
-        )
-        self._local_sd = np.exp(np.float32(p.local_sd_ln) * spread)
-        self._moisture_sd = abs(district.draw("moisture sd", p.moisture_sd_db))
+        self._coarse = (self._shape[0] // self._step + 2, self._shape[1] // self._step + 2)
+        self._spread = local_spread(world, district, self._coarse)
         floors = (world.speckle.noise_floor_vh_db, world.speckle.noise_floor_vv_db)
         self._floor = [
             np.float32(10 ** (district.draw(f"floor {name}", spread) / 10))
@@ -164,37 +116,7 @@ class Renderer:
 
     def rain_db(self, position: int) -> Field32:
         """Two-way loss by rain in the image at a position of ``passes``: dB, coarse ``(y, x)``."""
-        scene, p = self._passes[position], self._world.rain
-        rng = self._district.rng("rain", scene.index)
-        loss = np.zeros(self._coarse, dtype=np.float32)
-        if rng.random() >= rain_share(p, self._world.sequence, scene):
-            return loss
-        coarse_m = self._world.place.coarse_m
-        y, x = np.ogrid[: self._coarse[0], : self._coarse[1]]
-        for _ in range(int(rng.integers(p.cells[0], p.cells[1] + 1))):
-            radius = rng.uniform(*p.radius_m) / coarse_m
-            # Cells that only touch the district count as well.
-            centre_y, centre_x = (
-                rng.uniform(-0.7 * radius, n + 0.7 * radius) for n in self._coarse
-            )
-            peak = float(np.exp(rng.uniform(*np.log(p.peak_db))))
-            far = ((y - centre_y) ** 2 + (x - centre_x) ** 2) / radius**2
-            # Flat within, an edge of about a third of the radius.
-            loss += (peak / (1 + np.exp(np.minimum((np.sqrt(far) - 1) * 9, 50)))).astype(np.float32)
-        return loss
-
-    def moisture_db(self, position: int) -> Field32:
-        """Patches of moisture in the image at a position of ``passes``: dB, coarse ``(y, x)``."""
-        scene, p = self._passes[position], self._world.forest
-        total = np.zeros(self._coarse, dtype=np.float32)
-        for number, scale in enumerate(p.moisture_scales_m):
-            total += gaussian_field(
-                (self._coarse[0], self._coarse[1]),
-                scale / self._world.place.coarse_m,
-                self._district.rng("moisture", scene.index, number),
-            )
-        total *= np.float32(self._moisture_sd / np.sqrt(len(p.moisture_scales_m)))
-        return np.asarray(total * self._local_sd, dtype=np.float32)
+        return rain_db(self._world, self._district, self._passes[position], self._coarse)
 
     def image(self, position: int, rows: int = 512) -> tuple[Field32, Field32]:
         """VH and VV of the image at a position of ``passes``: gamma0, linear, ``(y, x)``.
@@ -206,12 +128,13 @@ class Renderer:
         rows
             Rows computed at a time; the result does not depend on it.
         """
-        rain, moisture = self.rain_db(position), self.moisture_db(position)
-        scene = self._passes[position]
+        scene, patches = self._passes[position], self._patches
+        view, rain = self._views[scene.relative_orbit], self.rain_db(position)
+        moisture = moisture_db(self._world, self._district, scene, self._spread)
         day = np.float32((scene.day - self._world.place.first_day).days)
         bands = []
         for band, (levels, drops) in enumerate(
-            ((self._levels.vh_db, self._drop_vh), (self._levels.vv_db, self._drop_vv))
+            ((self._levels.vh_db, patches.vh_drop_db), (self._levels.vv_db, patches.vv_drop_db))
         ):
             out = np.empty(self._shape, dtype=np.float32)
             for y0 in range(0, self._shape[0], rows):
@@ -222,9 +145,10 @@ class Renderer:
                     y0,
                     np.float32(1 / self._step),
                     self._cover[y0:y1],
-                    self._texture[y0:y1],
-                    self.raster.event[y0:y1],
-                    self.raster.onset_days[y0:y1],
+                    view.static_db[y0:y1],
+                    patches.patch[y0:y1],
+                    patches.onset_days[y0:y1],
+                    view.edge_db[y0:y1],
                     np.ascontiguousarray(levels[:, position]),
                     self._levels.moist,
                     np.ascontiguousarray(drops[:, position]),
@@ -234,15 +158,10 @@ class Renderer:
                     self._floor[band],
                 )
                 out[y0:y1] = block
+            if view.seam is not None:
+                out = border_noise(out, view.seam, self._world, self._district, scene)
             bands.append(rounded(out))
         return bands[0], bands[1]
-
-
-def _drops(series: list[Field32], dates: int) -> Field32:
-    table = np.zeros((len(series) + 1, dates), dtype=np.float32)
-    for number, values in enumerate(series, start=1):
-        table[number] = np.nan_to_num(values)
-    return table
 
 
 def rounded(power: Field32) -> Field32:
@@ -257,9 +176,10 @@ def _paint(
     y0: int,
     scale: np.float32,
     cover: Ints,
-    texture: Field32,
-    event: Ints,
+    static: Field32,
+    patch: Ints,
     onset: npt.NDArray[np.int16],
+    edge: Field32,
     level: Field32,
     moist: Field32,
     drop: Field32,
@@ -294,7 +214,7 @@ def _paint(
                 + d * rain[cy + 1, cx + 1]
             )
             number = cover[y, x]
-            db = level[number] + texture[y, x] + moist[number] * wet - loss
-            if event[y, x] > 0 and onset[y, x] <= day:
-                db -= drop[event[y, x]]
+            db = level[number] + static[y, x] + moist[number] * wet - loss
+            if patch[y, x] > 0 and onset[y, x] <= day:
+                db += edge[y, x] - drop[patch[y, x]]
             image[y, x] *= np.exp(db * to_nepers) + floor

@@ -10,11 +10,15 @@ import numpy.typing as npt
 
 from curupira.errors import ConfigError
 from curupira.simulate.backscatter import Renderer
-from curupira.simulate.events import Event, Timeline, draw_events
-from curupira.simulate.landscape import Landscape, build_landscape
+from curupira.simulate.draws import Draft, draw_events, numbered, past_events, place_events
+from curupira.simulate.events import Event, Timeline
+from curupira.simulate.landscape import FOREST, Landscape, build_landscape
+from curupira.simulate.mines import draw_mines
 from curupira.simulate.params import District, World, load_world
+from curupira.simulate.patches import Patches, burn_patches
 from curupira.simulate.scenes import Pass, monitor_since, plan_passes
 from curupira.simulate.sequences import soil_wetness
+from curupira.simulate.views import View, build_views, with_edges
 
 #: Smaller districts have no room for a road, old clearings and new ones.
 MINIMUM_KM = 1.0
@@ -30,6 +34,8 @@ class SimulatedDistrict:
     since: date
     timeline: Timeline
     events: list[Event]
+    patches: Patches
+    views: dict[int, View]
     wetness: npt.NDArray[np.float64]
     renderer: Renderer
 
@@ -74,7 +80,10 @@ def simulate_district(
     since = monitor_since(passes[0].day, passes[-1].day)
     timeline = Timeline.of(passes, world.place.first_day, since, revisit_days)
     landscape = build_landscape(world, district, size_km)
-    events = draw_events(world, district, landscape, timeline)
+    events = _happenings(world, district, landscape, timeline, size_km)
+    patches = burn_patches(landscape, events, district, len(passes))
+    views = build_views(world, district, landscape, patches, passes)
+    events = with_edges(events, patches, views, passes)
     return SimulatedDistrict(
         world=world,
         landscape=landscape,
@@ -82,6 +91,20 @@ def simulate_district(
         since=since,
         timeline=timeline,
         events=events,
+        patches=patches,
+        views=views,
         wetness=soil_wetness(world.sequence, district, timeline.months),
-        renderer=Renderer(world, district, landscape, events, passes),
+        renderer=Renderer(world, district, landscape, patches, views, passes),
     )
+
+
+def _happenings(
+    world: World, district: District, landscape: Landscape, timeline: Timeline, size_km: float
+) -> list[Event]:
+    free = landscape.cover == FOREST
+    draft = Draft(world, district, timeline)
+    mines = draw_mines(world, district, landscape, timeline, free)
+    drawn = draw_events(world, draft, timeline, size_km)
+    clearings = place_events(drawn, world, district, landscape, free)
+    past = past_events(world, draft, timeline, size_km)
+    return numbered(mines + clearings + place_events(past, world, district, landscape, free))

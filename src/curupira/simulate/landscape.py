@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -12,26 +11,17 @@ from odc.geo.geobox import GeoBox
 from rasterio.features import rasterize
 from rasterio.transform import from_origin
 from scipy.ndimage import distance_transform_edt
-from shapely import affinity
-from shapely.geometry import LineString, Polygon, box
+from shapely.geometry import LineString
 from shapely.geometry.base import BaseGeometry
 
 from curupira.blocks import Window
 from curupira.simulate.fields import Field32, gaussian_field
-from curupira.simulate.params import CoverWorld, District, RoadsWorld, World
-from curupira.simulate.shapes import rectangle
+from curupira.simulate.nature import lay_water, outlines, relief, savanna_mask
+from curupira.simulate.params import CoverWorld, District, World
+from curupira.simulate.roads import OldClearing, clear_lots, lay_roads
 
 #: Cover number of terra firme forest.
 FOREST = 0
-
-
-@dataclass(frozen=True, slots=True)
-class OldClearing:
-    """Deforestation before the monitored time, as a yearly map would hold it."""
-
-    geometry: Polygon
-    cleared: date
-    cover: str
 
 
 @dataclass
@@ -57,8 +47,9 @@ class Landscape:
     """The district on its 10 m grid.
 
     ``cover`` int32 (y, x) numbers of ``covers``; ``texture_db`` (y, x) lasting deviation of the
-    forest from its mean; ``distance_m`` (y, x) to old clearings, 0 within; geometries in the grid's
-    CRS. ``water`` and ``non_forest`` are what the masks know of, not all there is.
+    forest from its mean; ``distance_m`` (y, x) to old clearings, 0 within; ``height_m`` (y, x);
+    ``courses`` of streams; geometries in the grid's CRS. ``water`` and ``non_forest`` are what the
+    masks know of, not all there is.
     """
 
     grid: GeoBox
@@ -69,6 +60,8 @@ class Landscape:
     roads: tuple[LineString, ...]
     direction_deg: float
     old_clearings: tuple[OldClearing, ...]
+    height_m: Field32
+    courses: tuple[LineString, ...]
     water: tuple[BaseGeometry, ...]
     non_forest: tuple[BaseGeometry, ...]
 
@@ -117,36 +110,77 @@ def burn(geometry: BaseGeometry, grid: GeoBox) -> tuple[Window, npt.NDArray[np.b
 def build_landscape(world: World, district: District, size_km: float) -> Landscape:
     """Draw a district's landscape."""
     grid = district_grid(world, district, size_km)
-    rows, columns = (int(n) for n in grid.shape)
-    cover = np.zeros((rows, columns), dtype=np.int32)
-    covers = CoverTable()
+    shape = (int(grid.shape[0]), int(grid.shape[1]))
+    painter = _Painter(grid, world, district)
+    water = lay_water(grid, world, district)
+    painter.geometry("flooded_forest", water.floodplain)
+    savanna = savanna_mask(grid, world, district)
+    painter.mask("savanna", savanna)
     direction = float(district.rng("roads", "direction").uniform(-35, 35))
     roads = lay_roads(grid, world.roads, direction, district.rng("roads", "course"))
     lots = clear_lots(grid, world, district, roads, direction)
-    deforested = np.zeros(cover.shape, dtype=np.bool_)
+    deforested = np.zeros(shape, dtype=np.bool_)
     for lot in lots:
-        number = covers.add(lot.cover, getattr(world.covers, lot.cover), district)
-        window, mask = burn(lot.geometry, grid)
-        cover[window.slices][mask] = number
+        window, mask = painter.geometry(lot.cover, lot.geometry)
         deforested[window.slices] |= mask
-    number = covers.add("road", world.covers.road, district)
     surface = shapely.union_all([road.buffer(world.roads.width_m / 2) for road in roads])
-    window, mask = burn(surface, grid)
-    cover[window.slices][mask] = number
-    resolution = world.place.resolution_m
-    distance = distance_transform_edt(~deforested).astype(np.float32) * np.float32(resolution)
+    painter.geometry("road", surface)
+    for stream in water.streams:
+        painter.geometry("stream", stream, only_forest=True)
+    for river in water.rivers:
+        painter.geometry("river", river)
+    wet = np.isin(painter.cover, painter.numbers("river", "stream"))
+    known = [
+        patch
+        for number, patch in enumerate(outlines(savanna, grid))
+        if district.rng("savanna mask", number).random() >= world.savanna.mask_misses_share
+    ]
+    plain = [] if water.floodplain.is_empty else [water.floodplain]
+    distance = distance_transform_edt(~deforested).astype(np.float32)
     return Landscape(
         grid=grid,
-        cover=cover,
-        covers=covers,
-        texture_db=forest_texture((rows, columns), world, district),
-        distance_m=distance,
+        cover=painter.cover,
+        covers=painter.covers,
+        texture_db=forest_texture(shape, world, district),
+        distance_m=distance * np.float32(world.place.resolution_m),
         roads=tuple(roads),
         direction_deg=direction,
         old_clearings=tuple(lots),
-        water=(),
-        non_forest=(surface,),
+        height_m=relief(grid, wet, world, district),
+        courses=water.courses,
+        water=water.mapped,
+        non_forest=(surface, *known, *plain),
     )
+
+
+class _Painter:
+    """Paints covers, later ones over earlier ones."""
+
+    def __init__(self, grid: GeoBox, world: World, district: District) -> None:
+        self._grid, self._world, self._district = grid, world, district
+        self.cover = np.zeros((int(grid.shape[0]), int(grid.shape[1])), dtype=np.int32)
+        self.covers = CoverTable()
+
+    def _new(self, kind: str) -> int:
+        return self.covers.add(kind, getattr(self._world.covers, kind), self._district)
+
+    def geometry(
+        self, kind: str, geometry: BaseGeometry, *, only_forest: bool = False
+    ) -> tuple[Window, npt.NDArray[np.bool_]]:
+        if geometry.is_empty:
+            return Window(0, 0, 0, 0), np.zeros((0, 0), dtype=np.bool_)
+        window, mask = burn(geometry, self._grid)
+        if only_forest:
+            mask = mask & (self.cover[window.slices] == FOREST)
+        self.cover[window.slices][mask] = self._new(kind)
+        return window, mask
+
+    def mask(self, kind: str, mask: npt.NDArray[np.bool_]) -> None:
+        if mask.any():
+            self.cover[mask] = self._new(kind)
+
+    def numbers(self, *kinds: str) -> list[int]:
+        return [n for n, kind in enumerate(self.covers.kind) if kind in kinds]
 
 
 def forest_texture(shape: tuple[int, int], world: World, district: District) -> Field32:
@@ -157,72 +191,3 @@ def forest_texture(shape: tuple[int, int], world: World, district: District) -> 
     fine *= np.float32(district.draw("texture", p.texture_db))
     types *= np.float32(district.draw("type", p.type_db))
     return fine + types
-
-
-def lay_roads(
-    grid: GeoBox, p: RoadsWorld, direction_deg: float, rng: np.random.Generator
-) -> list[LineString]:
-    """A trunk road and its fishbone side roads, clipped to the grid (its CRS)."""
-    west, south, east, north = grid.extent.boundingbox
-    side = east - west
-    # The trunk keeps to one third of the district, so that there is remote forest as well.
-    centre = (west + side * rng.uniform(0.2, 0.45), south + side * rng.uniform(0.2, 0.45))
-    frame = box(west, south, east, north)
-
-    def line(x0: float, y0: float, x1: float, y1: float) -> BaseGeometry:
-        straight = LineString([(x0, y0), (x1, y1)])
-        turned = affinity.rotate(straight, direction_deg, origin=(0, 0))
-        return affinity.translate(turned, *centre).intersection(frame)
-
-    roads = [line(-2 * side, 0, 2 * side, 0)]
-    along = -1.2 * side + rng.uniform(0, p.spacing_m[0])
-    while along < 1.2 * side:
-        for sign in (-1, 1):
-            roads.append(line(along, 0, along, sign * rng.uniform(0.15, 0.45) * side))
-        along += rng.uniform(*p.spacing_m)
-    return [road for road in roads if isinstance(road, LineString) and road.length > 100]
-
-
-def clear_lots(
-    grid: GeoBox,
-    world: World,
-    district: District,
-    roads: list[LineString],
-    direction_deg: float,
-) -> list[OldClearing]:
-    """Lots along the roads, cleared in earlier years, until the drawn share is reached."""
-    p = world.roads
-    rng = district.rng("roads", "lots")
-    frame = grid.extent.geom
-    goal = max(0.02, district.draw("deforested", p.deforested_share)) * frame.area
-    lengths = np.array([road.length for road in roads])
-    taken: BaseGeometry = Polygon()
-    lots: list[OldClearing] = []
-    for _ in range(4000):
-        if taken.area >= goal:
-            break
-        road = roads[int(rng.choice(len(roads), p=lengths / lengths.sum()))]
-        lot = _lot(road, p, direction_deg, rng).intersection(frame).difference(taken)
-        if not isinstance(lot, Polygon) or lot.area < 5000:
-            continue
-        age = timedelta(days=float(rng.uniform(*p.age_years)) * 365.25)
-        cover = "secondary" if rng.random() < p.secondary_share else "pasture"
-        lots.append(OldClearing(lot, world.place.first_day - age, cover))
-        taken = shapely.union(taken, lot)
-    return lots
-
-
-def _lot(
-    road: LineString, p: RoadsWorld, direction_deg: float, rng: np.random.Generator
-) -> Polygon:
-    place = road.interpolate(float(rng.uniform(0, 1)), normalized=True)
-    (x0, y0), (x1, y1) = road.coords[0], road.coords[-1]
-    heading = float(np.degrees(np.arctan2(y1 - y0, x1 - x0)))
-    front, depth = rng.uniform(*p.lot_front_m), rng.uniform(*p.lot_depth_m)
-    shift = (depth / 2 + p.width_m / 2) * rng.choice([-1, 1])
-    normal = np.radians(heading + 90)
-    return affinity.translate(
-        rectangle(front, depth, heading),
-        place.x + shift * np.cos(normal),
-        place.y + shift * np.sin(normal),
-    )

@@ -60,10 +60,13 @@ class AcquisitionWorld(_Section):
     descending_utc: str
     ascending_utc: str
     platforms: tuple[str, ...] = Field(min_length=1)
+    repeat_days: int = Field(ge=1)
     ascending: bool
     descending_orbit: int = Field(ge=1, le=175)
     ascending_orbit: int = Field(ge=1, le=175)
-    slices: bool
+    slice_km: Positive
+    heading_deg: float
+    swath_km: Positive
     incidence_deg: Spread
     incidence_deg_per_km: float
 
@@ -183,6 +186,8 @@ class EventsWorld(_Section):
     degradation_share: Share
     degradation_drop_db: Range
     outside_mask_share: Share
+    past_per_km2_year: NotNegative
+    map_update_month: int = Field(ge=1, le=12)
 
 
 class SequenceWorld(_Section):
@@ -195,6 +200,7 @@ class SequenceWorld(_Section):
     slash_drop_db: Spread
     slash_between_db: NotNegative
     never_dark_share: Spread
+    slash_date_sd_db: NotNegative
     dark_drop_db: Spread
     dark_between_db: NotNegative
     vv_ratio: Spread
@@ -215,6 +221,7 @@ class MinesWorld(_Section):
     """Garimpo along streams."""
 
     per_100km2_year: NotNegative
+    months: Range
     width_m: Range
     advance_m_per_month: Range
     bare_vh_db: float
@@ -223,7 +230,7 @@ class MinesWorld(_Section):
     pond_vv_db: float
     spoil_vh_db: float
     spoil_vv_db: float
-    parts: Mapping[Literal["bare", "pond", "spoil", "tree"], Share]
+    parts: Mapping[str, Share]
     between_db: NotNegative
 
 
@@ -242,7 +249,7 @@ class RainWorld(_Section):
 class EdgesWorld(_Section):
     """Shadow and layover of the forest wall."""
 
-    shadow: bool
+    enabled: bool
     height_m: Spread
     ragged_share: Share
     shadow_db: float

@@ -14,6 +14,8 @@ from curupira.units import add_months
 
 #: Months of images that a monitored day needs before it: two years and two months.
 HISTORY_MONTHS = 26
+#: A slice takes so long.
+SLICE_TIME = timedelta(seconds=25)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,16 @@ class Pass:
     @property
     def name(self) -> str:
         """Scene id in the manner of the ground-range products."""
+        return self.slice_name(0)
+
+    def slice_time(self, number: int) -> datetime:
+        """Start of a slice, counted from 0."""
+        return self.acquired + number * SLICE_TIME
+
+    def slice_name(self, number: int) -> str:
+        """Scene id of a slice, counted from 0."""
         unit = self.platform[-1].upper()
-        stamp = self.acquired.strftime("%Y%m%dT%H%M%S")
+        stamp = self.slice_time(number).strftime("%Y%m%dT%H%M%S")
         return f"S1{unit}_IW_GRDH_1SDV_{stamp}_R{self.relative_orbit:03d}"
 
 
@@ -63,6 +73,7 @@ def plan_passes(world: World, district: District, *, years: float, revisit_days:
         orbits.append(
             (OrbitState.ASCENDING, p.ascending_orbit, p.ascending_utc, max(1, revisit_days // 2))
         )
+    platforms = p.platforms if revisit_days < p.repeat_days else p.platforms[:1]
     first = world.place.first_day
     end = first + timedelta(days=round(years * 365.25))
     days = max(0, (end - first).days)
@@ -92,7 +103,7 @@ def plan_passes(world: World, district: District, *, years: float, revisit_days:
                 index=index,
                 acquired=acquired,
                 created=acquired + timedelta(days=_lag_days(p, district, index)),
-                platform=p.platforms[turn % len(p.platforms)],
+                platform=platforms[turn % len(platforms)],
                 relative_orbit=orbit,
                 orbit_state=state,
             )

@@ -85,12 +85,17 @@ def draw_sequence(
     return Sequence(
         slash_days=slash_days,
         slash_drop_db=slash,
-        dark_drop_db=max(2.0, float(rng.normal(numbers.dark_drop_db, p.dark_between_db))),
+        dark_drop_db=max(1.0, float(rng.normal(numbers.dark_drop_db, p.dark_between_db))),
         vv_ratio=max(0.3, float(rng.normal(numbers.vv_ratio, 0.15))),
         regrowth_days=regrowth,
-        regrowth_floor=float(np.clip(rng.normal(p.regrowth_floor, 0.12), 0, 0.8)),
+        regrowth_floor=float(np.clip(rng.normal(p.regrowth_floor, 0.15), -0.2, 0.8)),
         wet_gain=float(rng.uniform(0.4, 1.4)),
     )
+
+
+def partial(drop_db: float) -> Sequence:
+    """Degradation: a small drop from the start, that lasts."""
+    return Sequence(np.inf, drop_db, drop_db, 0.6, np.inf, 1.0, 0.0)
 
 
 def nominal_drop(sequence: Sequence, age_days: npt.NDArray[np.float64]) -> Series:
@@ -98,7 +103,7 @@ def nominal_drop(sequence: Sequence, age_days: npt.NDArray[np.float64]) -> Serie
 
     NaN before the start (negative age).
     """
-    dark_age = age_days - sequence.slash_days
+    dark_age = age_days - sequence.slash_days if sequence.darkens else np.full_like(age_days, -1)
     floor = sequence.regrowth_floor
     with np.errstate(over="ignore"):
         left = floor + (1 - floor) * np.exp(-np.maximum(dark_age, 0) / sequence.regrowth_days)
@@ -136,8 +141,10 @@ def drop_series(
         Source of the dates' noise.
     """
     nominal = nominal_drop(sequence, age_days).astype(np.float64)
-    noise = numbers.date_sd_db * _correlated(age_days, p.correlation_days, rng)
-    own = 0.4 * numbers.date_sd_db * rng.standard_normal(age_days.size)
+    # Slash is as steady as forest; what comes after it is not.
+    sd = np.where(age_days >= sequence.slash_days, numbers.date_sd_db, p.slash_date_sd_db)
+    noise = sd * _correlated(age_days, p.correlation_days, rng)
+    own = 0.4 * sd * rng.standard_normal(age_days.size)
     # Slash shields the soil: only bare soil shows that it is wet.
     exposed = np.where(age_days >= sequence.slash_days, sequence.wet_gain, 0.2) * wetness
     vh = nominal + noise - numbers.wet_vh_db * exposed

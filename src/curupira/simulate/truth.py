@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -19,6 +20,8 @@ REGROWN_DAYS = 60
 def event_row(event: Event, timeline: Timeline, first: date) -> dict[str, Any]:
     """One row of the layer ``event``, without its geometry.
 
+    ``kind`` is clearing, degradation or mine; ``in_map`` events began before the deforestation
+    mask was last updated and are in it; ``outside_mask`` ones lie on land that the masks exclude.
     ``visible_date`` is the first acquisition at which the mean VH over the whole event lies
     ``VISIBLE_DB`` or more below forest, None if there is none. ``stays_bright_days`` counts from
     the start to it, or to the last acquisition. ``causes`` are the labels, comma-separated, of
@@ -39,6 +42,8 @@ def event_row(event: Event, timeline: Timeline, first: date) -> dict[str, Any]:
         "drop_vh_db": event.settled_drop_db,
         "drop_vv_db": event.settled_drop_db * event.sequence.vv_ratio,
         "stays_bright_days": int((timeline.last_days if seen is None else seen) - event.start_days),
+        "outside_mask": event.outside_mask,
+        "in_map": event.in_map,
         "distance_m": None if place is None else place.distance_m,
         "causes": ",".join(_causes(event, drop, seen, timeline)),
     }
@@ -54,13 +59,19 @@ def _causes(event: Event, drop: np.ndarray, seen: float | None, timeline: Timeli
     causes = []
     if end - event.start_days >= BRIGHT_DAYS:
         causes.append("slash")
+    hidden = days < end
     dark = days >= event.start_days + event.sequence.slash_days + event.growth_days
-    if (dark & (days < end)).any():
+    if event.sequence.darkens and (dark & hidden).any():
         causes.append("wet")
+    without = mean_drop(replace(event, edge_db=np.zeros_like(event.edge_db)), days)
+    if (hidden & (without >= VISIBLE_DB)).any():
+        causes.append("shadow")
     if seen is not None:
         later = days > seen + REGROWN_DAYS
         if later.any() and np.nanmedian(drop[later]) < VISIBLE_DB:
             causes.append("regrown")
+    if event.outside_mask or event.in_map:
+        causes.append("outside_mask")
     return causes
 
 
