@@ -9,6 +9,7 @@ import numpy.typing as npt
 import shapely
 from shapely.affinity import translate
 from shapely.geometry import Polygon
+from shapely.geometry.base import BaseGeometry
 
 from curupira.codes import OrbitState
 from curupira.detect.params import GeometryParams
@@ -65,7 +66,7 @@ def lia_mask(lia_deg: npt.NDArray[np.floating], params: GeometryParams) -> npt.N
 
 
 def flight_azimuth_deg(
-    footprint_xy: Polygon, orbit_state: OrbitState = OrbitState.DESCENDING
+    footprint_xy: BaseGeometry, orbit_state: OrbitState = OrbitState.DESCENDING
 ) -> float:
     """Flight direction from a slice's footprint, degrees clockwise from grid north.
 
@@ -90,7 +91,7 @@ def flight_azimuth_deg(
     return ascending if orbit_state is OrbitState.ASCENDING else ascending + 180
 
 
-def edge_eroded(footprint_xy: Polygon, distance_m: float) -> Polygon:
+def edge_eroded(footprint_xy: BaseGeometry, distance_m: float) -> BaseGeometry:
     """Footprint without its two along-track edges.
 
     It is shifted by ``distance_m`` forward and back along the flight direction, and all three are

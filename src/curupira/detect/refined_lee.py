@@ -92,24 +92,18 @@ def refined_lee(image: Float32, *, side: Side, clamp: bool) -> Float32:
     return out
 
 
-def _sample_lines(missing: bool) -> list[str]:
+def _sample_lines() -> list[str]:
     """Mean and, three rows on, var / mean^2 of the 3 x 3 pixels from x to the south-east."""
     names = [f"v{i}" for i in range(9)]
     lines = [f"{name} = strip[{(i // 3) * _PITCH + i % 3} + x]" for i, name in enumerate(names)]
-    if missing:
-        lines.append("n = " + " + ".join(f"(f4(0) if np.isnan({v}) else f4(1))" for v in names))
-        lines += [f"z{i} = f4(0) if np.isnan({v}) else {v}" for i, v in enumerate(names)]
-        lines.append("m = (" + " + ".join(f"z{i}" for i in range(9)) + ") / n")
-        lines += [f"d{i} = f4(0) if np.isnan({v}) else {v} - m" for i, v in enumerate(names)]
-        scale = "/ n"
-    else:
-        lines.append("m = (" + " + ".join(names) + ") * f4(1 / 9)")
-        lines += [f"d{i} = {v} - m" for i, v in enumerate(names)]
-        scale = "* f4(1 / 9)"
+    lines.append("n = " + " + ".join(f"(f4(0) if np.isnan({v}) else f4(1))" for v in names))
+    lines += [f"z{i} = f4(0) if np.isnan({v}) else {v}" for i, v in enumerate(names)]
+    lines.append("m = (" + " + ".join(f"z{i}" for i in range(9)) + ") / n")
+    lines += [f"d{i} = f4(0) if np.isnan({v}) else {v} - m" for i, v in enumerate(names)]
     squares = " + ".join(f"d{i} * d{i}" for i in range(9))
     return [
         *lines,
-        f"variance = ({squares}) {scale}",
+        f"variance = ({squares}) / n",
         "samples[x] = m",
         # No mean, no variation; an empty sample sorts behind all others.
         "ratio = variance / (m * m) if m != f4(0) else f4(0)",
@@ -131,24 +125,24 @@ def _noise_lines() -> list[str]:
     return [*lines, "noise = noise / used"]
 
 
-def _window_lines(missing: bool) -> list[str]:
-    """Sums, sums of squares (and counts) of the eight half-windows, relative to the centre pixel.
+def _window_lines() -> list[str]:
+    """Sums, sums of squares and counts of the eight half-windows, relative to the centre pixel.
 
     The difference to the centre keeps the variance exact where the image hardly varies.
     """
-    sums = ["s", "q", "n"] if missing else ["s", "q"]
+    sums = ("s", "q", "n")
     lines = [f"centre = strip[{3 * _PITCH + 3} + x]"]
     lines += [f"{quantity}_{name} = f4(0)" for name in _WINDOWS for quantity in sums]
     for r in range(7):
         for c in range(7):
             before = [f"{quantity}{c} + " if c else "" for quantity in sums]
-            lines.append(f"d = strip[{r * _PITCH + c} + x] - centre")
-            if missing:
-                lines += [
-                    f"n{c + 1} = {before[2]}(f4(0) if np.isnan(d) else f4(1))",
-                    "d = f4(0) if np.isnan(d) else d",
-                ]
-            lines += [f"s{c + 1} = {before[0]}d", f"q{c + 1} = {before[1]}d * d"]
+            lines += [
+                f"d = strip[{r * _PITCH + c} + x] - centre",
+                f"n{c + 1} = {before[2]}(f4(0) if np.isnan(d) else f4(1))",
+                "d = f4(0) if np.isnan(d) else d",
+                f"s{c + 1} = {before[0]}d",
+                f"q{c + 1} = {before[1]}d * d",
+            ]
         for name, columns in _WINDOWS.items():
             first, last = columns(r)
             for quantity in sums if last > first else []:
@@ -157,9 +151,9 @@ def _window_lines(missing: bool) -> list[str]:
     return lines
 
 
-def _choice_lines(missing: bool) -> list[str]:
-    """Pick the half-window: sum, sum of squares (and count)."""
-    sums = ["s", "q", "n"] if missing else ["s", "q"]
+def _choice_lines() -> list[str]:
+    """Pick the half-window: sum, sum of squares and count."""
+    sums = ("s", "q", "n")
     lines = [f"m{i} = samples[{(i // 3) * _PITCH + 2 * (i % 3)} + x]" for i in range(9)]
     lines += ["steepest = f4(-2)", *(f"{quantity} = f4(0)" for quantity in sums)]
     for a, b, side_a, side_b in _EDGES:
@@ -179,14 +173,13 @@ def _choice_lines(missing: bool) -> list[str]:
     return lines
 
 
-def _filter_lines(missing: bool) -> list[str]:
-    count = "/ n" if missing else "* f4(1 / 28)"
+def _filter_lines() -> list[str]:
     return [
-        *_window_lines(missing),
-        *_choice_lines(missing),
+        *_window_lines(),
+        *_choice_lines(),
         *_noise_lines(),
-        f"shift = s {count}",
-        f"variance = q {count} - shift * shift",
+        "shift = s / n",
+        "variance = q / n - shift * shift",
         "m = centre + shift",
         "b = (variance - m * m * noise) / ((f4(1) + noise) * variance)",
         "b = b if variance > f4(0) else f4(0)",
@@ -199,12 +192,10 @@ def _filter_lines(missing: bool) -> list[str]:
 
 _SAMPLES = "strip, samples"
 _FILTER = "strip, samples, nearest, clamp, out"
-_samples = compile_lanes("_samples", _SAMPLES, _sample_lines(False), __name__, LANES + TAIL)
-_samples_missing = compile_lanes(
-    "_samples_missing", _SAMPLES, _sample_lines(True), __name__, LANES + TAIL
-)
-_filter = compile_lanes("_filter", _FILTER, _filter_lines(False), __name__)
-_filter_missing = compile_lanes("_filter_missing", _FILTER, _filter_lines(True), __name__)
+# One path for strips with and without gaps: a faster one for clean strips would round differently,
+# and the result of a pixel would depend on where its strip, and so its block, begins.
+_samples = compile_lanes("_samples", _SAMPLES, _sample_lines(), __name__, LANES + TAIL)
+_filter = compile_lanes("_filter", _FILTER, _filter_lines(), __name__)
 
 
 @kernel
@@ -219,16 +210,9 @@ def _lee_strips(
     for y in range(height):
         for first in range(0, width, LANES):
             x0 = max(min(first, width - LANES), 0)
-            missing = load_strip(image, rows, columns, y, x0, _HALO, strip) > 0
+            load_strip(image, rows, columns, y, x0, _HALO, strip)
             for k in range(3):
                 # Samples reach two pixels beyond the strip on either side: into its tail.
-                corner = flat[2 * k * _PITCH :]
-                if missing:
-                    _samples_missing(corner, samples[k * _PITCH :])
-                else:
-                    _samples(corner, samples[k * _PITCH :])
-            if missing:
-                _filter_missing(flat, samples, nearest, clamp, filtered)
-            else:
-                _filter(flat, samples, nearest, clamp, filtered)
+                _samples(flat[2 * k * _PITCH :], samples[k * _PITCH :])
+            _filter(flat, samples, nearest, clamp, filtered)
             store_strip(filtered, out[y, x0:])

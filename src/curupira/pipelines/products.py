@@ -94,7 +94,7 @@ def product_sink(
         cog_translate(
             raw,
             part,
-            cog_profiles.get("deflate"),
+            dict(cog_profiles)["deflate"],
             overview_resampling="nearest",
             forward_band_tags=True,
             in_memory=False,
