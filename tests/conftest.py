@@ -7,9 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from curupira.pipelines import daily, workspace
-from curupira.pipelines.status import collect
-
 #: Wall clock of the fixture's run, after the last simulated scene was published.
 DISTRICT_CLOCK = datetime(2024, 1, 1, 12, tzinfo=UTC)
 
@@ -20,6 +17,10 @@ def district(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Shared by the session: copy it (``shutil.copytree``) before anything is written into it.
     """
+    # Here, because the other tests need nothing of the pipelines.
+    from curupira.pipelines import daily, workspace
+    from curupira.pipelines.status import collect
+
     folder = tmp_path_factory.mktemp("district") / "w"
     made = workspace.simulate(
         folder,
