@@ -57,9 +57,14 @@ class Detector:
 
 @dataclass(frozen=True)
 class Image:
-    """One acquisition of the stack: its scenes, and where each may be used (None: everywhere)."""
+    """One acquisition of the stack.
+
+    For each of its scenes: the window around its footprint, and the part of it that may be used
+    (None: all). A scene's pixels beyond that window are not read, whatever the block.
+    """
 
     acquisition: Acquisition
+    windows: tuple[Window, ...]
     usable: tuple[BaseGeometry | None, ...]
 
 
@@ -181,7 +186,9 @@ def detect_block(task: Task) -> BlockResult:
     trimmed = forest[inner.slices]
     masked = int(((zones == MASKED)[inner.slices] | (task.sar_mask & trimmed)).sum())
     forest[inner.slices] &= ~task.sar_mask
-    block = read_block(detector, task.images, outer)
+    # Where nothing is watched nothing is observed, whatever the images hold.
+    images = task.images if forest.any() else task.images[-1:]
+    block = read_block(detector, images, outer)
     layers = block_layers(block, task.day, params, distance_m=distance, forest=forest).crop(inner)
     seen = layers.n_alerts != NOT_OBSERVED
     monitored = trimmed & ~task.sar_mask
@@ -210,18 +217,23 @@ def read_block(detector: Detector, images: Sequence[Image], window: Window) -> S
     vh = np.full(shape, np.nan, dtype=np.float32)
     lia: npt.NDArray[np.float32] | None = None
     for k, image in enumerate(images):
-        for scene, usable in zip(image.acquisition.scenes, image.usable, strict=True):
-            orbit = scene.relative_orbit
-            values = detector.reader.read(orbit, scene.scene_id, "vh", window)
-            good = within_angles(detector, scene, window)
+        acquired = zip(image.acquisition.scenes, image.windows, image.usable, strict=True)
+        for scene, around, usable in acquired:
+            part = around.intersect(window)
+            if part.empty:
+                continue
+            place = part.relative_to(window).slices
+            values = detector.reader.read(scene.relative_orbit, scene.scene_id, "vh", part)
+            good = within_angles(detector, scene, part)
             if usable is not None:
-                good &= rasterise([usable], detector.grid, window)
-            gaps = np.isnan(vh[k]) & good
-            vh[k][gaps] = values[gaps]
+                good &= rasterise([usable], detector.grid, part)
+            gaps = np.isnan(vh[k][place]) & good
+            vh[k][place][gaps] = values[gaps]
             if "lia" in scene.assets:
                 if lia is None:
                     lia = np.full(shape, np.nan, dtype=np.float32)
-                lia[k][gaps] = detector.reader.read(orbit, scene.scene_id, "lia", window)[gaps]
+                angles = detector.reader.read(scene.relative_orbit, scene.scene_id, "lia", part)
+                lia[k][place][gaps] = angles[gaps]
     return StackBlock(
         vh=vh,
         times=np.array([naive_utc(i.acquisition.acquired) for i in images]),
@@ -243,12 +255,13 @@ def usable_image(acquisition: Acquisition, detector: Detector) -> Image:
     """Cut the along-track edges off an acquisition's scenes (method.md 1A step 3, 1B row 17)."""
     params = detector.params.geometry
     outlines = [on_grid(s, detector.grid) for s in acquisition.scenes]
+    windows = tuple(bounding_window(o, detector.grid) for o in outlines)
     known = [s.slice_number is not None for s in acquisition.scenes]
     if params.border == "none" or not all(known):
-        return Image(acquisition, (None,) * len(outlines))
+        return Image(acquisition, windows, (None,) * len(outlines))
     if params.border == "pass":
         outlines = [shapely.convex_hull(shapely.union_all(outlines))] * len(outlines)
-    return Image(acquisition, tuple(edge_eroded(o, params.border_m) for o in outlines))
+    return Image(acquisition, windows, tuple(edge_eroded(o, params.border_m) for o in outlines))
 
 
 def footprint(acquisition: Acquisition, grid: GeoBox) -> BaseGeometry:
