@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import date
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from curupira.blocks import Window
 from curupira.codes import NOT_OBSERVED
+from curupira.detect.baseline import baselines, one_baseline
 from curupira.detect.confirm import confidence
+from curupira.detect.evidence import accumulate, distance_prior, evidence_confidence
 from curupira.detect.exceedance import MAX_ALERTS, NO_FLAG, Exceedance, exceedance
-from curupira.detect.geometry import lia_mask
-from curupira.detect.params import DetectParams, SpeckleParams
-from curupira.detect.periods import days_since_2020, periods
-from curupira.detect.quegan_yu import quegan_yu
-from curupira.detect.reference import reference_level
-from curupira.detect.refined_lee import refined_lee
-from curupira.detect.season import check_season, stabilise
+from curupira.detect.params import DetectParams
+from curupira.detect.periods import days_since_2020
 from curupira.detect.threshold import threshold_db
-from curupira.units import to_db, years_since_2016
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -114,13 +108,21 @@ def block_layers(
         last_flag_days=np.full(shape, NO_FLAG, dtype=np.int32),
         excess_db=np.full(shape, np.nan, dtype=np.float32),
     )
+    said: list[tuple[npt.NDArray[np.int32], FloatArray]] = []
     for images, learning in baselines(block.times, block.orbit, on, params):
         lia = None if block.lia_deg is None else block.lia_deg[images]
-        db, level = _one_baseline(block.vh[images], block.times[images], learning, lia, params)
+        part = one_baseline(block.vh[images], block.times[images], learning, lia, params)
         days = days_since_2020(block.times[images][~learning])
-        reference, found = _merge(reference, found, level, exceedance(db, level, drop, days))
+        other = exceedance(part.db, part.reference_db, drop, days)
+        reference, found = _merge(reference, found, part.reference_db, other)
+        if part.ratio is not None:
+            said.append((days, _with_vv(part.ratio, block, images, learning, lia, params)))
+    score = confidence(found.n_alerts)
+    if params.evidence.evidence == "accumulated":
+        found, score = by_evidence(found, said, distance_m, params)
     if forest is not None:
         found = _outside(found, ~forest)
+        score = np.where(forest, score, np.float32(0))
     return Layers(
         n_alerts=found.n_alerts,
         first_flag_days=found.first_flag_days,
@@ -128,92 +130,50 @@ def block_layers(
         excess_db=found.excess_db,
         reference_db=reference,
         threshold_db=np.array(drop),
-        confidence=confidence(found.n_alerts),
+        confidence=score,
     )
 
 
-def baselines(
-    times: npt.NDArray[np.datetime64],
-    orbit: npt.NDArray[np.integer] | None,
-    on: date,
-    params: DetectParams,
-) -> Iterator[tuple[npt.NDArray[np.intp], BoolArray]]:
-    """Images that share a baseline: their indices, and which of them are of the learning period.
-
-    One set an orbit, in the order of the orbit numbers; with ``orbits = "same"`` only that of the
-    newest image within the periods. Sets without enough learning images, or without a detection
-    image, are left out.
-
-    Raises
-    ------
-    InputError
-        If a set's dates cannot carry the seasonal fit.
-    """
-    in_learning, in_detection = periods(on, params.period).masks(times)
-    used = np.flatnonzero(in_learning | in_detection)
-    tracks = np.zeros(times.size, dtype=np.int64) if orbit is None else orbit
-    if used.size and params.period.orbits == "same":
-        used = used[tracks[used] == tracks[used[np.argmax(times[used])]]]
-    for track in np.unique(tracks[used]):
-        images = used[tracks[used] == track]
-        learning = in_learning[images]
-        n = int(learning.sum())
-        if n < params.period.minimum_learning_images or n == learning.size:
-            continue
-        if params.season.season == "harmonic":
-            check_season(times[images][fit_images(learning, params)])
-        yield images, learning
-
-
-def fit_images(learning: BoolArray, params: DetectParams) -> BoolArray:
-    """Which images of a set the harmonic is fitted on."""
-    return learning if params.season.season_fit_on == "learning" else np.ones_like(learning)
-
-
-def deseasonalise(
-    power: FloatArray, times: npt.NDArray[np.datetime64], learning: BoolArray, params: DetectParams
-) -> FloatArray:
-    """Stabilise ``(time, y, x)`` linear power by the preset; zero and less becomes missing."""
-    if params.season.season == "none":
-        return np.where(power > 0, power, np.float32(np.nan))
-    fit = fit_images(learning, params)
-    return stabilise(power, years_since_2016(times), fit, recentre=params.season.season_recentre)
-
-
-def _one_baseline(
-    vh: FloatArray,
-    times: npt.NDArray[np.datetime64],
+def _with_vv(
+    ratio: FloatArray,
+    block: StackBlock,
+    images: npt.NDArray[np.intp],
     learning: BoolArray,
     lia_deg: FloatArray | None,
     params: DetectParams,
-) -> tuple[FloatArray, FloatArray]:
-    """Filtered detection images in dB ``(time, y, x)``, and the reference level ``(y, x)``."""
-    if params.season.season_order == "before":
-        stable = deseasonalise(vh, times, learning, params)
-        filtered = despeckle(stable, ~learning, params.speckle)
-    else:
-        # The season is fitted to what is compared: unfiltered learning, filtered detection images.
-        mixed = np.where(vh > 0, vh, np.float32(np.nan))
-        mixed[~learning] = despeckle(mixed, ~learning, params.speckle)
-        stable = deseasonalise(mixed, times, learning, params)
-        filtered = stable[~learning]
-    db = to_db(filtered)
-    if lia_deg is not None:
-        db[~lia_mask(lia_deg[~learning], params.geometry)] = np.nan
-    return db, reference_level(stable[learning], params.period.minimum_learning_images)
+) -> FloatArray:
+    """Add what VV says, where it was measured, by its weight."""
+    weight = np.float32(params.evidence.evidence_vv_weight)
+    if block.vv is None or weight == 0:
+        return ratio
+    part = one_baseline(block.vv[images], block.times[images], learning, lia_deg, params)
+    vv = np.zeros_like(ratio) if part.ratio is None else np.nan_to_num(part.ratio, nan=0.0)
+    return ratio + weight * vv
 
 
-def despeckle(power: FloatArray, keep: BoolArray, params: SpeckleParams) -> FloatArray:
-    """Filter the kept images ``(kept, y, x)``; the Quegan-Yu factor is over all of ``power``."""
-    if params.quegan_yu:
-        kind: Literal["median", "box"] = params.expectation
-        kept = quegan_yu(power, window=params.expectation_window, kind=kind, keep=keep)
-    else:
-        kept = power[keep]
-    if params.refined_lee == "none":
-        return kept
-    side: Literal["scripts", "nearest"] = params.refined_lee
-    return np.stack([refined_lee(image, side=side, clamp=params.lee_clamp) for image in kept])
+def by_evidence(
+    found: Exceedance,
+    said: list[tuple[npt.NDArray[np.int32], FloatArray]],
+    distance_m: npt.NDArray[np.floating] | None,
+    params: DetectParams,
+) -> tuple[Exceedance, FloatArray]:
+    """Flags and confidence by the evidence of all orbits together, in the order of their days."""
+    if not said:
+        return found, np.zeros(found.n_alerts.shape, dtype=np.float32)
+    days = np.concatenate([part for part, _ in said])
+    order = np.argsort(days, kind="stable")
+    ratio = np.concatenate([part for _, part in said])
+    if np.any(np.diff(order) != 1):
+        ratio = ratio[order]
+    prior = distance_prior(distance_m, params.evidence, params.threshold)
+    sums = accumulate(ratio, days[order], params.evidence, prior)
+    flags = Exceedance(
+        n_alerts=sums.n_alerts,
+        first_flag_days=sums.first_flag_days,
+        last_flag_days=sums.last_flag_days,
+        excess_db=found.excess_db,
+    )
+    return flags, evidence_confidence(sums.peak, params.evidence)
 
 
 def _merge(

@@ -41,8 +41,10 @@ def explain(
     ``gamma0_db``, ``season_db`` (what the stabilisation took away), ``stabilised_db``, ``period``
     (``"learning"`` or ``"detection"``), ``reference_db``, ``threshold_db`` (positive drop),
     ``limit_db`` (reference - threshold), ``flag`` (detection images only), ``excess_db`` (limit -
-    stabilised, positive below the limit; NaN in the learning period). Empty without enough
-    learning images. Not skipped but impossible here: LIA and angle masks.
+    stabilised, positive below the limit; NaN in the learning period). With evidence also
+    ``log_ratio`` (what each image says for a clearing, VH alone, nats), and ``flag`` marks the
+    images that support the excursion. Empty without enough learning images. Not skipped but
+    impossible here: LIA and angle masks.
 
     Raises
     ------
@@ -54,8 +56,7 @@ def explain(
     # Loaded here: this module is imported with the package, xarray and the kernels are heavy.
     import xarray as xr
 
-    from curupira.detect import block
-    from curupira.detect.reference import reference_level
+    from curupira.detect import baseline
     from curupira.detect.threshold import threshold_db
     from curupira.units import to_db
 
@@ -63,20 +64,25 @@ def explain(
     day = as_day(on)
     power, times, orbit = _one_pixel(stack_1px)
     db = to_db(power)
-    minimum = params.period.minimum_learning_images
     reference = np.full(times.size, np.nan, dtype=np.float32)
     stable = np.full_like(db, np.nan)
     used = np.zeros(times.size, dtype=np.bool_)
-    for images, learning in block.baselines(times, orbit, day, params):
-        steady = block.deseasonalise(power[images], times[images], learning, params)
-        stable[images] = to_db(steady)
-        level = reference_level(steady[learning], minimum)
-        reference[images] = level[0, 0]
+    said = np.full(times.size, np.nan, dtype=np.float32)
+    unfiltered = params.unfiltered
+    for images, learning in baseline.baselines(times, orbit, day, params):
+        stable[images] = to_db(
+            baseline.deseasonalise(power[images], times[images], learning, params)
+        )
+        part = baseline.one_baseline(power[images], times[images], learning, None, unfiltered)
+        reference[images] = part.reference_db[0, 0]
         used[images] = True
+        if part.ratio is not None:
+            said[images[~learning]] = part.ratio[:, 0, 0]
     distance = None if distance_m is None else np.array(distance_m, dtype=np.float64)
     drop = threshold_db(distance, params.threshold)
     detected = periods(day, params.period).masks(times)[1]
     limit = reference - drop
+    with_evidence = params.evidence.evidence == "accumulated"
     excess = np.where(detected, limit - stable[:, 0, 0], np.float32(np.nan))
     along = {
         "gamma0_db": db[:, 0, 0],
@@ -86,13 +92,32 @@ def explain(
         "reference_db": reference,
         "threshold_db": np.full(times.size, drop, dtype=np.float32),
         "limit_db": limit,
-        "flag": excess > 0,
+        "flag": _supports(said, times, distance, params) if with_evidence else excess > 0,
         "excess_db": excess,
     }
+    if with_evidence:
+        along["log_ratio"] = said
     return xr.Dataset(
         {name: (("time",), values[used]) for name, values in along.items()},
         coords={"time": times[used]},
     )
+
+
+def _supports(
+    said: npt.NDArray[np.float32],
+    times: npt.NDArray[np.datetime64],
+    distance_m: npt.NDArray[np.float64] | None,
+    params: DetectParams,
+) -> npt.NDArray[np.bool_]:
+    """Images that support the excursion in which the issue level was reached."""
+    from curupira.detect.evidence import accumulate, distance_prior
+    from curupira.detect.periods import days_since_2020
+
+    days = days_since_2020(times)
+    prior = distance_prior(distance_m, params.evidence, params.threshold)
+    sums = accumulate(said[:, np.newaxis, np.newaxis], days, params.evidence, prior)
+    begun = (sums.n_alerts[0, 0] > 0) & (days >= sums.first_flag_days[0, 0])
+    return np.asarray(begun & (said > 0))
 
 
 def _one_pixel(

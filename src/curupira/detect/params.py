@@ -158,6 +158,69 @@ class ConfirmParams(_Section):
     )
 
 
+class EvidenceParams(_Section):
+    """Evidence summed over the images of a pixel. Numbers: folds 0-1 of the real Amazon series."""
+
+    evidence: Literal["none", "accumulated"] = Field(
+        description="Flags by the threshold alone, or by accumulated evidence. Source: own."
+    )
+    evidence_history_images: int = Field(
+        ge=5, le=200, description="Learning images filtered for level and spread. Source: own."
+    )
+    evidence_spread_db: float = Field(
+        ge=0.1, le=3, description="Spread of filtered forest over time, dB. Source: own."
+    )
+    evidence_own_share: float = Field(
+        ge=0, le=1, description="Share of the pixel's own variance in its spread. Source: own."
+    )
+    evidence_tail: float = Field(
+        ge=1, le=100, description="Degrees of freedom of forest's Student t. Source: own."
+    )
+    evidence_drop_db: float = Field(
+        ge=0, le=10, description="Mean drop of a clearing where it shows, dB. Source: own."
+    )
+    evidence_drop_sd_db: float = Field(
+        ge=0.1, le=10, description="Standard deviation of that drop, dB. Source: own."
+    )
+    evidence_forest_share: float = Field(
+        ge=0.01, le=0.9, description="Images of a clearing that look like forest. Source: own."
+    )
+    evidence_rise_share: float = Field(
+        ge=0, le=0.5, description="Images of a clearing brighter than forest. Source: own."
+    )
+    evidence_rise_db: float = Field(ge=0, le=10, description="Mean rise of these, dB. Source: own.")
+    evidence_rise_sd_db: float = Field(
+        ge=0.1, le=10, description="Standard deviation of that rise, dB. Source: own."
+    )
+    evidence_vv_weight: float = Field(
+        ge=0, le=1, description="Weight of what VV says; VH has 1. Source: own."
+    )
+    evidence_distance_weight: float = Field(
+        ge=0, le=3, description="Weight of the distance prior's log odds. Source: own."
+    )
+    evidence_floor: float = Field(
+        ge=-20, le=0, description="Least value of the sum, nats. Source: own."
+    )
+    evidence_issue: float = Field(
+        ge=0.1, le=100, description="The sum flags a pixel from here, nats. Source: own."
+    )
+    evidence_even: float = Field(
+        ge=-20, le=100, description="Sum of which the confidence is one half, nats. Source: own."
+    )
+    evidence_slope: float = Field(
+        gt=0, le=10, description="Log odds of the confidence a nat of the sum. Source: own."
+    )
+    confirm_confidence: float = Field(
+        ge=0, le=1, description="Confirmed by confidence from here. Source: own."
+    )
+
+    @model_validator(mode="after")
+    def _shares(self) -> Self:
+        if self.evidence_forest_share + self.evidence_rise_share >= 1:
+            raise ValueError("evidence_forest_share + evidence_rise_share must be below 1")
+        return self
+
+
 class DetectParams(BaseModel):
     """The sections of a preset that detection reads."""
 
@@ -169,6 +232,7 @@ class DetectParams(BaseModel):
     speckle: SpeckleParams
     threshold: ThresholdParams
     confirm: ConfirmParams
+    evidence: EvidenceParams
 
     @classmethod
     def from_preset(cls, preset: Preset) -> DetectParams:
@@ -186,7 +250,14 @@ class DetectParams(BaseModel):
             speckle=_read(SpeckleParams, preset, "speckle"),
             threshold=_read(ThresholdParams, preset, "threshold"),
             confirm=_read(ConfirmParams, preset, "confirm"),
+            evidence=_read(EvidenceParams, preset, "evidence"),
         )
+
+    @property
+    def unfiltered(self) -> DetectParams:
+        """The same without spatial filters, for a pixel that has no neighbours."""
+        off = self.speckle.model_copy(update={"quegan_yu": False, "refined_lee": "none"})
+        return self.model_copy(update={"speckle": off})
 
     @property
     def halo(self) -> int:

@@ -1,0 +1,134 @@
+"""One baseline: the images of one orbit through season and filters, with their level. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from curupira.detect.evidence import log_ratio, spread_db
+from curupira.detect.geometry import lia_mask
+from curupira.detect.params import DetectParams, SpeckleParams
+from curupira.detect.periods import periods
+from curupira.detect.quegan_yu import quegan_yu
+from curupira.detect.reference import reference_level
+from curupira.detect.refined_lee import refined_lee
+from curupira.detect.season import check_season, stabilise
+from curupira.units import to_db, years_since_2016
+
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+
+
+def baselines(
+    times: npt.NDArray[np.datetime64],
+    orbit: npt.NDArray[np.integer] | None,
+    on: date,
+    params: DetectParams,
+) -> Iterator[tuple[npt.NDArray[np.intp], BoolArray]]:
+    """Images that share a baseline: their indices, and which of them are of the learning period.
+
+    One set an orbit, in the order of the orbit numbers; with ``orbits = "same"`` only that of the
+    newest image within the periods. Sets without enough learning images, or without a detection
+    image, are left out.
+
+    Raises
+    ------
+    InputError
+        If a set's dates cannot carry the seasonal fit.
+    """
+    in_learning, in_detection = periods(on, params.period).masks(times)
+    used = np.flatnonzero(in_learning | in_detection)
+    tracks = np.zeros(times.size, dtype=np.int64) if orbit is None else orbit
+    if used.size and params.period.orbits == "same":
+        used = used[tracks[used] == tracks[used[np.argmax(times[used])]]]
+    for track in np.unique(tracks[used]):
+        images = used[tracks[used] == track]
+        learning = in_learning[images]
+        n = int(learning.sum())
+        if n < params.period.minimum_learning_images or n == learning.size:
+            continue
+        if params.season.season == "harmonic":
+            check_season(times[images][fit_images(learning, params)])
+        yield images, learning
+
+
+def fit_images(learning: BoolArray, params: DetectParams) -> BoolArray:
+    """Which images of a set the harmonic is fitted on."""
+    return learning if params.season.season_fit_on == "learning" else np.ones_like(learning)
+
+
+def deseasonalise(
+    power: FloatArray, times: npt.NDArray[np.datetime64], learning: BoolArray, params: DetectParams
+) -> FloatArray:
+    """Stabilise ``(time, y, x)`` linear power by the preset; zero and less becomes missing."""
+    if params.season.season == "none":
+        return np.where(power > 0, power, np.float32(np.nan))
+    fit = fit_images(learning, params)
+    return stabilise(power, years_since_2016(times), fit, recentre=params.season.season_recentre)
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """Filtered detection images in dB and what each says, reference level ``(y, x)``."""
+
+    db: FloatArray
+    reference_db: FloatArray
+    ratio: FloatArray | None
+
+
+def one_baseline(
+    power: FloatArray,
+    times: npt.NDArray[np.datetime64],
+    learning: BoolArray,
+    lia_deg: FloatArray | None,
+    params: DetectParams,
+) -> Baseline:
+    """Season and filters of one polarisation of one orbit, then level and log ratios.
+
+    With evidence, some learning images are filtered like the detection images: level and spread of
+    a pixel must be those of what they are compared with.
+    """
+    minimum = params.period.minimum_learning_images
+    with_evidence = params.evidence.evidence == "accumulated"
+    keep = ~learning
+    if with_evidence:
+        history = np.flatnonzero(learning)
+        wanted = min(params.evidence.evidence_history_images, history.size)
+        minimum = min(minimum, wanted)
+        keep[history[np.linspace(0, history.size - 1, wanted).round().astype(np.intp)]] = True
+    if params.season.season_order == "before":
+        stable = deseasonalise(power, times, learning, params)
+        filtered = despeckle(stable, keep, params.speckle)
+    else:
+        # The season is fitted to what is compared: unfiltered learning, filtered detection images.
+        stable = np.where(power > 0, power, np.float32(np.nan))
+        stable[keep] = despeckle(stable, keep, params.speckle)
+        stable = deseasonalise(stable, times, learning, params)
+        filtered = stable[keep]
+    detected = ~learning[keep]
+    db = to_db(filtered[detected])
+    if lia_deg is not None:
+        db[~lia_mask(lia_deg[~learning], params.geometry)] = np.nan
+    if not with_evidence:
+        return Baseline(db, reference_level(stable[learning], minimum), None)
+    level = reference_level(filtered[~detected], minimum)
+    spread = spread_db(filtered[~detected], level, params.evidence)
+    return Baseline(db, level, log_ratio(db, level, spread, params.evidence))
+
+
+def despeckle(power: FloatArray, keep: BoolArray, params: SpeckleParams) -> FloatArray:
+    """Filter the kept images ``(kept, y, x)``; the Quegan-Yu factor is over all of ``power``."""
+    if params.quegan_yu:
+        kind: Literal["median", "box"] = params.expectation
+        kept = quegan_yu(power, window=params.expectation_window, kind=kind, keep=keep)
+    else:
+        kept = power[keep]
+    if params.refined_lee == "none":
+        return kept
+    side: Literal["scripts", "nearest"] = params.refined_lee
+    return np.stack([refined_lee(image, side=side, clamp=params.lee_clamp) for image in kept])
