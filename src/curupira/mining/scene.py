@@ -1,0 +1,235 @@
+"""Bands of a mining image: VV, VH in dB and PA, with an optional Lee filter. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from odc.geo.geobox import GeoBox
+
+from curupira.blocks import Window
+from curupira.errors import InputError
+from curupira.mining.params import BandParams
+from curupira.units import from_db, to_db
+
+FloatArray = npt.NDArray[np.float32]
+Scale = Literal["db", "linear"]
+
+#: Medians of real scenes lie well inside: Sentinel-1 over land, water and noise floor.
+_DB_RANGE = (-45.0, 5.0)
+_LINEAR_MAX = 3.0
+#: How far a pixel may be from the size that the model was made for.
+_PIXEL_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True)
+class RadarScene:
+    """One image: ``read(window)`` gives VV and VH in dB, float32 ``(y, x)``, NaN where missing."""
+
+    name: str
+    day: date | None
+    grid: GeoBox
+    read: Callable[[Window], tuple[FloatArray, FloatArray]]
+
+    @property
+    def window(self) -> Window:
+        """The whole image."""
+        rows, columns = self.grid.shape
+        return Window(0, rows, 0, columns)
+
+
+def check_grid(grid: GeoBox, pixel_m: float, *, where: str) -> None:
+    """Refuse an image that is not north-up, or whose pixels are not ``pixel_m`` metres.
+
+    Raises
+    ------
+    InputError
+        If the CRS is missing or in degrees, the image is turned, or the pixel has another size.
+    """
+    remedy = "warp it to the UTM zone: gdalwarp -t_srs EPSG:327xx -tr 10 10"
+    crs = grid.crs
+    if crs is None or not crs.projected or any(a.unit_name != "metre" for a in crs.proj.axis_info):
+        raise InputError(
+            f"the image lies in {crs or 'no coordinate system'}, but metres are needed",
+            where=where,
+            remedy=remedy,
+        )
+    a = grid.affine
+    if a.b or a.d or a.a <= 0 or a.e >= 0:
+        raise InputError("the image is turned or flipped", where=where, remedy=remedy)
+    if max(abs(a.a - pixel_m), abs(-a.e - pixel_m)) > _PIXEL_TOLERANCE * pixel_m:
+        raise InputError(
+            f"its pixels are {a.a:g} x {-a.e:g} m, not {pixel_m:g} m", where=where, remedy=remedy
+        )
+
+
+def check_scale(vv: FloatArray, vh: FloatArray, scale: Scale, *, where: str) -> None:
+    """Tell linear power from dB by the medians of a sample of the image.
+
+    Parameters
+    ----------
+    vv, vh
+        Values as they stand in the file, any shape; NaN where missing.
+    scale
+        What the values are said to be.
+    where
+        The image, for the message.
+
+    Raises
+    ------
+    InputError
+        If there is no valid pixel, or the values cannot be on that scale.
+    """
+    for name, values in (("VV", vv), ("VH", vh)):
+        valid = values[np.isfinite(values)]
+        if not valid.size:
+            raise InputError(f"{name} has no valid pixel", where=where, remedy="take another image")
+        middle = float(np.median(valid))
+        linear = 0 < middle <= _LINEAR_MAX and float(np.mean(valid < 0)) < 0.01
+        if scale == "db" and not _DB_RANGE[0] <= middle <= _DB_RANGE[1]:
+            raise InputError(
+                f"{name} has a median of {middle:g}: these are no dB",
+                where=where,
+                remedy="calibrate the image to sigma0 or gamma0",
+            )
+        if scale == "db" and linear:
+            raise InputError(
+                f"{name} has a median of {middle:g} and no negative values: this is linear power, "
+                "not dB",
+                where=where,
+                remedy="say --scale linear",
+            )
+        if scale == "linear" and not linear:
+            raise InputError(
+                f"{name} has a median of {middle:g}: this is no linear power",
+                where=where,
+                remedy="say --scale db, or calibrate the image",
+            )
+
+
+def decibels(values: FloatArray, scale: Scale) -> FloatArray:
+    """Values of a file in dB; not finite or, in linear power, not positive becomes NaN."""
+    if scale == "linear":
+        return to_db(values)
+    return np.where(np.isfinite(values), values, np.nan).astype(np.float32)
+
+
+def band_stack(vv_db: FloatArray, vh_db: FloatArray, params: BandParams) -> FloatArray:
+    """Bands of an image, in the order of ``params.bands``.
+
+    Parameters
+    ----------
+    vv_db, vh_db
+        ``(y, x)`` dB, NaN missing.
+
+    Returns
+    -------
+    float32 ``(band, y, x)``
+        NaN in all bands where VV or VH is missing. ``vv``, ``vh`` and the half difference and half
+        sum are dB; ratio and RVI are linear (method.md 1C, M4).
+    """
+    vv, vh = _filtered(vv_db, params), _filtered(vh_db, params)
+    missing = np.isnan(vv) | np.isnan(vh)
+    layers = {"vv": vv, "vh": vh, "pa": third_band(vv, vh, params)}
+    out = np.stack([layers[name] for name in params.bands]).astype(np.float32)
+    out[:, missing] = np.nan
+    return out
+
+
+def third_band(vv_db: FloatArray, vh_db: FloatArray, params: BandParams) -> FloatArray:
+    """The band PA by ``params.pa``; the half difference is the paper's."""
+    match params.pa:
+        case "half_difference":
+            return np.multiply(vh_db - vv_db, np.float32(0.5))
+        case "half_sum":
+            return np.multiply(vh_db + vv_db, np.float32(0.5))
+        case "ratio":
+            return from_db(vh_db - vv_db)
+        case "rvi":
+            vv, vh = from_db(vv_db), from_db(vh_db)
+            return 4 * vh / (vv + vh)
+
+
+def _filtered(db: FloatArray, params: BandParams) -> FloatArray:
+    if params.lee == "none":
+        return db
+    if params.lee == "linear":
+        return to_db(lee(from_db(db), params.lee_window, params.lee_looks))
+    # Speckle of L looks is additive in dB, with (10 / ln 10)^2 trigamma(L) as its variance.
+    from scipy.special import polygamma
+
+    noise = (10 / np.log(10)) ** 2 * float(polygamma(1, params.lee_looks))
+    return lee(db, params.lee_window, params.lee_looks, additive_variance=noise)
+
+
+def lee(
+    image: FloatArray, window: int, looks: float, *, additive_variance: float | None = None
+) -> FloatArray:
+    """Lee filter (Lee 1981) with a square window, reflected borders.
+
+    Parameters
+    ----------
+    image
+        ``(y, x)``; NaN missing. Statistics are over the valid pixels of a window; NaN where the
+        centre is NaN.
+    window
+        Side, pixels, odd.
+    looks
+        Equivalent number of looks; the relative noise variance is ``1 / looks``.
+    additive_variance
+        Variance of additive noise instead (an image in dB).
+
+    Returns
+    -------
+    float32 ``(y, x)``
+        ``mean + b (image - mean)``, b in [0, 1].
+    """
+    mean, variance = _moments(image, window)
+    if additive_variance is None:
+        relative = 1 / looks
+        signal = (variance - mean**2 * relative) / (1 + relative)
+    else:
+        signal = variance - additive_variance
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weight = np.where(variance > 0, np.clip(signal / variance, 0, 1), 0)
+    return np.asarray(mean + weight * (image - mean), dtype=np.float32)
+
+
+def _moments(
+    image: FloatArray, window: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    # Every shift by itself: the same pixels give the same bits wherever a block begins.
+    half = window // 2
+    padded = np.pad(image.astype(np.float64), half, mode="symmetric")
+    valid = ~np.isnan(padded)
+    filled = np.where(valid, padded, 0.0)
+    rows, columns = image.shape
+    shifts = [
+        (slice(y, y + rows), slice(x, x + columns)) for y in range(window) for x in range(window)
+    ]
+    count = np.zeros(image.shape)
+    total = np.zeros(image.shape)
+    for shift in shifts:
+        count += valid[shift]
+        total += filled[shift]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = total / count
+        squares = np.zeros(image.shape)
+        for shift in shifts:
+            squares += np.where(valid[shift], (filled[shift] - mean) ** 2, 0.0)
+        return mean, squares / count
+
+
+def read_bands(scene: RadarScene, window: Window, params: BandParams) -> FloatArray:
+    """Bands ``(band, y, x)`` of a window, read with the halo the filter needs.
+
+    Equal to the same window cut out of the whole image's bands.
+    """
+    outer = window.grow(params.halo, scene.window)
+    vv, vh = scene.read(outer)
+    inner = window.relative_to(outer).slices
+    return band_stack(vv, vh, params)[(slice(None), *inner)]
