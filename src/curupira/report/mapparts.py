@@ -35,9 +35,16 @@ Extent = tuple[float, float, float, float]
 def rgb(image: SarImage) -> npt.NDArray[np.uint8]:
     """Colour picture (y, x, 3): red VV, green VH, blue VV - VH in dB, stretched by ``STRETCH_DB``.
 
-    A pixel where either polarisation is NaN or not positive is grey (``NO_DATA_RGB``).
+    A pixel where either polarisation is NaN or not positive is grey (``NO_DATA_RGB``). An image
+    without any VV is shown by its VH alone, in shades of grey.
     """
     vh, vv = to_db(image.vh), to_db(image.vv)
+    if not np.isfinite(vv).any():
+        low, high = STRETCH_DB["VH"]
+        shade = np.clip((vh - low) / (high - low), 0, 1) * 255
+        return np.repeat(
+            np.round(np.where(np.isfinite(shade), shade, NO_DATA_RGB))[..., None], 3, axis=-1
+        ).astype(np.uint8)
     bands = []
     for band, (low, high) in zip((vv, vh, vv - vh), STRETCH_DB.values(), strict=True):
         bands.append(np.clip((band - low) / (high - low), 0, 1) * 255)

@@ -167,6 +167,14 @@ def quarantined(session: Session, *, run_id: str | None = None) -> list[SceneRow
     )
 
 
+def listed(session: Session) -> list[SceneRow]:
+    """All scenes, whatever became of them, by time and id; those without a time first."""
+    known = SceneRow.acquired.is_not(None)
+    return list(
+        session.scalars(select(SceneRow).order_by(known, SceneRow.acquired, SceneRow.scene_id))
+    )
+
+
 def counts(session: Session) -> dict[SceneState, int]:
     """Number of scenes by state, always all states."""
     query = select(SceneRow.state, func.count()).group_by(SceneRow.state)
