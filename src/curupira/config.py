@@ -141,9 +141,11 @@ class Monitor(_Section):
                 if not _is_place(type(getattr(self, name)).model_fields[key])
             }
             for name, section in self.model_dump(mode="json").items()
-            if name in ("grid", "source", "masks", "algorithm")
+            if name in ("grid", "source", "algorithm")
         }
+        # Masks count by their pixels (``MaskSet.hash``), not by where their layers came from.
         document["grid"].pop("tile_px")
+        document["source"].pop("catalogue")
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -175,7 +177,13 @@ class Workspace:
                 where=folder,
                 remedy="give a workspace with -w, or make one with `curupira init`",
             )
-        return cls(folder, parse(path.read_text(encoding="utf-8"), where=path))
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"cannot be read ({error})", where=path, remedy="restore the file, as UTF-8 text"
+            ) from error
+        return cls(folder, parse(text, where=path))
 
     def path(self, relative: str) -> Path:
         """Absolute path of something named in the monitor file."""

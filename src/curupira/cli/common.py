@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -68,21 +68,25 @@ def say(text: str) -> None:
 
 
 def parse_date(text: str | None, option: str) -> date | None:
-    """Read ``YYYY-MM-DD``.
+    """Read ``YYYY-MM-DD``, a UTC day.
 
     Raises
     ------
     ConfigError
-        If the text is no date.
+        If the text is no date, or lies in the future.
     """
     if text is None:
         return None
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError as error:
         raise ConfigError(
             f"{text!r} is no date", where=option, remedy="write YYYY-MM-DD (UTC)"
         ) from error
+    today = datetime.now(UTC).date()
+    if day > today:
+        raise ConfigError(f"{day} lies in the future", where=option, remedy=f"today is {today} UTC")
+    return day
 
 
 @contextmanager

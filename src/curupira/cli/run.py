@@ -41,7 +41,7 @@ def run(
         bool, typer.Option("--dry-run", help="List what is pending and change nothing.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Try quarantined scenes again; reuse no result.")
+        bool, typer.Option("--force", help="Try quarantined scenes again, and evaluate anew.")
     ] = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -62,7 +62,10 @@ def run(
             where="curupira run",
             remedy="give one or the other",
         )
-    first, last = (parse_date(date or since, "--since"), parse_date(date or until, "--until"))
+    if date is not None:
+        first = last = parse_date(date, "--date")
+    else:
+        first, last = parse_date(since, "--since"), parse_date(until, "--until")
     if first is not None and last is not None and first > last:
         raise ConfigError(f"{first} is after {last}", where="--since", remedy="exchange them")
     options = daily.RunOptions(
@@ -86,6 +89,8 @@ def run(
     )
     for scene_id, reason in summary.quarantined:
         err.print(f"quarantined {scene_id}: {reason}", markup=False)
+    for acquisition_id, error in summary.refused.items():
+        err.print(f"error: not evaluated: {acquisition_id}: {error}", markup=False)
     raise typer.Exit(summary.exit_code)
 
 

@@ -17,11 +17,18 @@ from curupira.blocks import Executor, executor, parse_memory
 from curupira.codes import RunState, SceneState
 from curupira.config import Workspace
 from curupira.cube.archive import Cube
-from curupira.errors import CurupiraError
-from curupira.pipelines import masks
+from curupira.errors import CurupiraError, InputError
+from curupira.pipelines import masks, products
 from curupira.pipelines.evaluate import Evaluator
-from curupira.pipelines.ingest import Discovery, discover, nights, try_store
-from curupira.pipelines.warn import Detector
+from curupira.pipelines.images import Detector
+from curupira.pipelines.ingest import (
+    SAME_TIME,
+    Discovery,
+    discover,
+    nights,
+    replaced_by,
+    try_store,
+)
 from curupira.progress import Report, silent
 from curupira.records import Scene
 from curupira.store import run as runs
@@ -52,16 +59,23 @@ class RunOptions:
 
 @dataclass
 class RunSummary:
-    """What a run did. ``quarantined`` lists newly quarantined scenes with their reasons."""
+    """What a run did.
+
+    ``quarantined`` lists newly quarantined scenes with their reasons; ``refused`` the acquisitions
+    that could not be evaluated in this run, and why.
+    """
 
     run_id: str
     pending: list[Scene]
     counts: Counter[str] = field(default_factory=Counter)
     quarantined: list[tuple[str, str]] = field(default_factory=list)
+    refused: dict[str, InputError] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
-        """0, or 4 where scenes were newly quarantined."""
+        """0; 7 where an acquisition could not be evaluated; 4 where a scene was quarantined."""
+        if self.refused:
+            return InputError.exit_code
         return 4 if self.quarantined else 0
 
 
@@ -112,6 +126,7 @@ class Run:
         self.summary.pending = self._pending(found)
         if self.options.dry_run:
             return self.summary
+        products.sweep(self.workspace.folder)
         cube = Cube.open(self.workspace.cube_path, grid, create=True)
         mask_set = masks.load(self.workspace, self.now())
         with self.store.transaction() as session:
@@ -146,7 +161,7 @@ class Run:
                 threads=1 if scheduler else threads,
             )
             with executor(scheduler, threads) as run_blocks:
-                self._nights(cube, detector, run_blocks)
+                self._nights(found, cube, detector, run_blocks)
         except BaseException as error:
             self._close(cube, RunState.FAILED, str(error))
             raise
@@ -158,14 +173,10 @@ class Run:
         until = self.options.until
         wanted = [s for s in found.scenes if until is None or s.acquired.date() <= until]
         with self.store.reading() as session:
-            if not self.options.force:
-                return scenes.pending(session, wanted)
-            known = scenes.known(session)
-        return [
-            s
-            for s in wanted
-            if s.scene_id not in known or known[s.scene_id].state != SceneState.INGESTED
-        ]
+            new = {s.scene_id for s in scenes.pending(session, wanted)}
+            if self.options.force:
+                new |= {row.scene_id for row in scenes.quarantined(session)}
+        return [s for s in wanted if s.scene_id in new]
 
     def _refuse(self, refused: Sequence[tuple[str, str]]) -> None:
         """Note catalogue items that cannot be read, once."""
@@ -182,7 +193,9 @@ class Run:
                     )
                     self.summary.quarantined.append((scene_id, reason))
 
-    def _nights(self, cube: Cube, detector: Detector, run_blocks: Executor) -> None:
+    def _nights(
+        self, found: Discovery, cube: Cube, detector: Detector, run_blocks: Executor
+    ) -> None:
         evaluator = Evaluator(
             workspace=self.workspace,
             store=self.store,
@@ -193,39 +206,66 @@ class Run:
             report=self.report,
             force=self.options.force,
             counts=self.summary.counts,
+            refused=self.summary.refused,
         )
         done, total = 0, len(self.summary.pending)
         # A run that was killed may have left images without an evaluation.
-        self._evaluate(evaluator, cube)
+        self._evaluate(evaluator, cube, again=self.options.force)
         for _, batch in nights(self.summary.pending):
             for scene in batch:
                 self.report(done, total, f"ingest {scene.scene_id}")
-                self._ingest(scene, cube)
+                self._ingest([scene, *found.older.get(scene.scene_id, [])], cube)
                 done += 1
             self._evaluate(evaluator, cube)
         self.report(total, total, "ingested")
 
-    def _evaluate(self, evaluator: Evaluator, cube: Cube) -> None:
+    def _evaluate(self, evaluator: Evaluator, cube: Cube, *, again: bool = False) -> None:
         started = time.monotonic()
         evaluator.use(cube.reader())
-        evaluator.evaluate(self.options.since, self.options.until)
+        evaluator.evaluate(self.options.since, self.options.until, again=again)
         self.seconds["evaluate"] += time.monotonic() - started
 
-    def _ingest(self, scene: Scene, cube: Cube) -> None:
+    def _ingest(self, versions: Sequence[Scene], cube: Cube) -> None:
+        """Take in the first version of a scene that can be used; quarantine those before it."""
         started = time.monotonic()
-        snapshot = try_store(scene, cube.grid, cube, self.workspace, self._quarantine)
-        if snapshot is not None:
-            with self.store.transaction() as session:
-                scenes.record(
-                    session,
-                    scene,
-                    state=SceneState.INGESTED,
-                    recorded_at=self.now(),
-                    cube_snapshot=snapshot,
-                    run_id=self.summary.run_id,
-                )
-            self.summary.counts["scenes"] += 1
+        for scene in versions:
+            if scene is not versions[0] and self._is_known(scene):
+                break
+            snapshot = try_store(scene, cube.grid, cube, self.workspace, self._quarantine)
+            if snapshot is not None:
+                self._record(scene, snapshot)
+                self.summary.counts["scenes"] += 1
+                break
         self.seconds["ingest"] += time.monotonic() - started
+
+    def _is_known(self, scene: Scene) -> bool:
+        with self.store.reading() as session:
+            return not scenes.pending(session, [scene])
+
+    def _record(self, scene: Scene, snapshot: str) -> None:
+        """Note an ingested scene; what it replaces under another name leaves its acquisition."""
+        with self.store.transaction() as session:
+            scenes.record(
+                session,
+                scene,
+                state=SceneState.INGESTED,
+                recorded_at=self.now(),
+                cube_snapshot=snapshot,
+                run_id=self.summary.run_id,
+            )
+            for other in scenes.ingested(
+                session,
+                relative_orbits=[scene.relative_orbit],
+                since=scene.acquired - SAME_TIME,
+                until=scene.acquired + SAME_TIME,
+            ):
+                if other.scene_id != scene.scene_id and replaced_by(other, [scene]):
+                    scenes.supersede(
+                        session,
+                        other.scene_id,
+                        reason=f"superseded by {scene.scene_id}",
+                        recorded_at=self.now(),
+                    )
 
     def _quarantine(self, scene: Scene, error: CurupiraError) -> None:
         log.warning("quarantined", scene=scene.scene_id, reason=str(error))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from odc.geo.geobox import GeoBox
 
@@ -18,13 +19,20 @@ from curupira.sources.checks import check_scene
 from curupira.sources.profiles import SourceParams
 from curupira.sources.raster import read_band
 
+#: Two versions of a scene differ by less than this in their time of acquisition.
+SAME_TIME = timedelta(seconds=2)
+
 
 @dataclass(frozen=True)
 class Discovery:
-    """What the source offers: usable scenes in time order, and the unusable with their reasons."""
+    """What the source offers: usable scenes in time order, and the unusable with their reasons.
+
+    ``older`` has the earlier versions of a scene, newest first: what to use should it be broken.
+    """
 
     scenes: list[Scene]
     refused: list[tuple[str, str]]
+    older: Mapping[str, list[Scene]]
 
 
 def discover(workspace: Workspace, now: datetime) -> Discovery:
@@ -57,7 +65,30 @@ def discover(workspace: Workspace, now: datetime) -> Discovery:
         for scene, reason in duplicates
         if scene.scene_id not in winners and not reason.startswith("superseded")
     ]
-    return Discovery(sorted(unique, key=lambda s: (s.acquired, s.scene_id)), refused)
+    older = _older(unique, [s for s, reason in duplicates if reason.startswith("superseded")])
+    return Discovery(sorted(unique, key=lambda s: (s.acquired, s.scene_id)), refused, older)
+
+
+def _older(unique: Iterable[Scene], superseded: Iterable[Scene]) -> dict[str, list[Scene]]:
+    near: defaultdict[tuple[str, int], list[Scene]] = defaultdict(list)
+    for scene in unique:
+        near[scene.platform, scene.relative_orbit].append(scene)
+    older: defaultdict[str, list[Scene]] = defaultdict(list)
+    for scene in sorted(superseded, key=lambda s: (s.created, s.scene_id), reverse=True):
+        for winner in replaced_by(scene, near[scene.platform, scene.relative_orbit]):
+            if winner.scene_id != scene.scene_id:
+                older[winner.scene_id].append(scene)
+    return dict(older)
+
+
+def replaced_by(scene: Scene, others: Iterable[Scene]) -> list[Scene]:
+    """Those of other scenes that are the same view of the ground, and stand instead of this one."""
+    return [
+        other
+        for other in others
+        if abs(other.acquired - scene.acquired) <= SAME_TIME
+        and catalogue.drop_duplicates([scene, other])[0] == [other]
+    ]
 
 
 def nights(scenes: Iterable[Scene]) -> list[tuple[date, list[Scene]]]:

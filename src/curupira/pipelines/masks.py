@@ -16,7 +16,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.windows import Window as RasterWindow
 
 from curupira.blocks import Window
-from curupira.cog import write_cog
+from curupira.cog import write_atomic, write_cog
 from curupira.config import Workspace
 from curupira.detect.params import DetectParams
 from curupira.errors import ConfigError, InputError
@@ -84,7 +84,8 @@ def build(workspace: Workspace, now: datetime) -> MaskSet:
             remedy="check which layers are forest and which are not",
         )
     folder = workspace.path(params.output)
-    folder.mkdir(parents=True, exist_ok=True)
+    # Masks without their record are built again: a crash must not leave new pixels with old words.
+    (folder / RECORD).unlink(missing_ok=True)
     write_cog(folder / ZONES, zones[None], grid, nodata=OUTSIDE, descriptions=("zone",))
     digest = hashlib.sha256(zones.tobytes())
     has_distance = bool(composed.deforestation.any() or np.isfinite(composed.distance_m).any())
@@ -105,9 +106,7 @@ def build(workspace: Workspace, now: datetime) -> MaskSet:
         "layers": [_plain(asdict(layer)) for layer in composed.records],
         "km2": layers.areas_km2(composed, inside, float(grid.resolution.x)),
     }
-    part = folder / f"{RECORD}.part"
-    part.write_text(json.dumps(record, indent=2), encoding="utf-8")
-    part.replace(folder / RECORD)
+    write_atomic(folder / RECORD, json.dumps(record, indent=2).encode())
     return MaskSet(folder, record)
 
 

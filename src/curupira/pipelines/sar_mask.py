@@ -11,7 +11,7 @@ from shapely.geometry.base import BaseGeometry
 
 from curupira.blocks import Window
 from curupira.codes import ClosedReason, IntensityClass
-from curupira.pipelines.warn import Detector
+from curupira.pipelines.images import Detector
 from curupira.presets import Preset
 from curupira.vectorise.match import Book
 

@@ -1,0 +1,206 @@
+"""The images that one acquisition is compared with: which they are, and reading them by blocks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from odc.geo.geobox import GeoBox
+from rasterio.features import rasterize
+from shapely.geometry.base import BaseGeometry
+
+from curupira.blocks import Window
+from curupira.cube.reader import CubeReader
+from curupira.detect.block import StackBlock, baselines
+from curupira.detect.geometry import angle_mask, edge_eroded
+from curupira.detect.params import DetectParams
+from curupira.detect.periods import Periods, periods
+from curupira.errors import InputError
+from curupira.grid import LONLAT, project
+from curupira.pipelines.masks import MaskSet
+from curupira.presets import Preset
+from curupira.records import Acquisition, Scene
+from curupira.units import naive_utc
+from curupira.vectorise.match import as_multipolygon
+
+
+@dataclass(frozen=True)
+class Detector:
+    """What does not change from one acquisition to the next. Picklable, for Dask workers."""
+
+    grid: GeoBox
+    preset: Preset
+    reader: CubeReader
+    masks: MaskSet
+    config_hash: str
+    tile_px: int
+    memory: int
+    threads: int
+
+    @property
+    def params(self) -> DetectParams:
+        """Validated detection options."""
+        return DetectParams.from_preset(self.preset)
+
+
+@dataclass(frozen=True)
+class Image:
+    """One acquisition of the stack.
+
+    For each of its scenes: the window around its footprint, and the part of it that may be used
+    (None: all). A scene's pixels beyond that window are not read, whatever the block.
+    """
+
+    acquisition: Acquisition
+    windows: tuple[Window, ...]
+    usable: tuple[BaseGeometry | None, ...]
+
+
+def select_images(
+    acquisition: Acquisition, known: Iterable[Acquisition], params: DetectParams
+) -> tuple[Periods, list[Acquisition]]:
+    """Acquisitions that the detection of one acquisition looks at, in time order, itself included.
+
+    They lie in its learning and detection periods and not after it; with ``orbits = "same"`` they
+    are of its relative orbit.
+    """
+    span = periods(acquisition.day, params.period)
+    return span, [
+        a
+        for a in known
+        if span.learning[0] <= a.day
+        and a.acquired <= acquisition.acquired
+        and (params.period.orbits == "all" or a.relative_orbit == acquisition.relative_orbit)
+    ]
+
+
+def input_hash(
+    detector: Detector, images: Sequence[Acquisition], sar_mask: Sequence[BaseGeometry]
+) -> str:
+    """Hash of everything that decides an acquisition's observations."""
+    document = {
+        "config": detector.config_hash,
+        "preset": detector.preset.hash,
+        "masks": detector.masks.hash,
+        "scenes": [[s.scene_id, s.created.isoformat()] for a in images for s in a.scenes],
+        "sar_mask": sorted(shapely.normalize(as_multipolygon(g)).wkb_hex for g in sar_mask),
+    }
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def season_refusal(
+    acquisition: Acquisition, images: Sequence[Acquisition], params: DetectParams
+) -> InputError | None:
+    """Why the dates of an acquisition's images cannot carry the seasonal fit (method.md 1D).
+
+    None where they can, where no fit is wanted, or where too few learning images are there at all.
+    """
+    try:
+        for _ in baselines(_times(images), _orbits(images), acquisition.day, params):
+            pass
+    except InputError as error:
+        return error
+    return None
+
+
+def _times(images: Sequence[Acquisition]) -> npt.NDArray[np.datetime64]:
+    return np.array([naive_utc(a.acquired) for a in images], dtype="datetime64[ns]")
+
+
+def _orbits(images: Sequence[Acquisition]) -> npt.NDArray[np.int32]:
+    return np.array([a.relative_orbit for a in images], dtype=np.int32)
+
+
+def read_block(detector: Detector, images: Sequence[Image], window: Window) -> StackBlock:
+    """Read the stack of a window; of one pass, a later slice fills the gaps of an earlier one."""
+    shape = (len(images), *window.shape)
+    vh = np.full(shape, np.nan, dtype=np.float32)
+    lia: npt.NDArray[np.float32] | None = None
+    for k, image in enumerate(images):
+        acquired = zip(image.acquisition.scenes, image.windows, image.usable, strict=True)
+        for scene, around, usable in acquired:
+            part = around.intersect(window)
+            if part.empty:
+                continue
+            place = part.relative_to(window).slices
+            values = detector.reader.read(scene.relative_orbit, scene.scene_id, "vh", part)
+            good = within_angles(detector, scene, part)
+            if usable is not None:
+                good &= rasterise([usable], detector.grid, part)
+            gaps = np.isnan(vh[k][place]) & good
+            vh[k][place][gaps] = values[gaps]
+            if "lia" in scene.assets:
+                if lia is None:
+                    lia = np.full(shape, np.nan, dtype=np.float32)
+                angles = detector.reader.read(scene.relative_orbit, scene.scene_id, "lia", part)
+                lia[k][place][gaps] = angles[gaps]
+    return StackBlock(
+        vh=vh,
+        times=_times([i.acquisition for i in images]),
+        vv=None,
+        lia_deg=lia,
+        orbit=_orbits([i.acquisition for i in images]),
+    )
+
+
+def within_angles(detector: Detector, scene: Scene, window: Window) -> npt.NDArray[np.bool_]:
+    """Where a scene's ellipsoid incidence angle, if it has one, lies within the limits."""
+    if "angle" not in scene.assets:
+        return np.ones(window.shape, dtype=bool)
+    angle = detector.reader.read(scene.relative_orbit, scene.scene_id, "angle", window)
+    return angle_mask(angle, detector.params.geometry)
+
+
+def usable_image(acquisition: Acquisition, detector: Detector) -> Image:
+    """Cut the along-track edges off an acquisition's scenes (method.md 1A step 3, 1B row 17)."""
+    params = detector.params.geometry
+    outlines = [on_grid(s, detector.grid) for s in acquisition.scenes]
+    windows = tuple(bounding_window(o, detector.grid) for o in outlines)
+    known = [s.slice_number is not None for s in acquisition.scenes]
+    if params.border == "none" or not all(known):
+        return Image(acquisition, windows, (None,) * len(outlines))
+    if params.border == "pass":
+        outlines = [shapely.convex_hull(shapely.union_all(outlines))] * len(outlines)
+    return Image(acquisition, windows, tuple(edge_eroded(o, params.border_m) for o in outlines))
+
+
+def footprint(acquisition: Acquisition, grid: GeoBox) -> BaseGeometry:
+    """Outline of an acquisition in the grid's CRS."""
+    return shapely.union_all([on_grid(s, grid) for s in acquisition.scenes])
+
+
+def on_grid(scene: Scene, grid: GeoBox) -> BaseGeometry:
+    """Footprint of a scene in the grid's CRS."""
+    return project(scene.footprint, LONLAT, str(grid.crs))
+
+
+def bounding_window(geometry: BaseGeometry, grid: GeoBox) -> Window:
+    """Grid window around a geometry in the grid's CRS; may be empty."""
+    whole = Window(0, grid.shape.y, 0, grid.shape.x)
+    if geometry.is_empty:
+        return Window(0, 0, 0, 0)
+    west, south, east, north = geometry.bounds
+    r, box = grid.resolution.x, grid.boundingbox
+    window = Window(
+        int(np.floor((box.top - north) / r)),
+        int(np.ceil((box.top - south) / r)),
+        int(np.floor((west - box.left) / r)),
+        int(np.ceil((east - box.left) / r)),
+    ).intersect(whole)
+    return Window(0, 0, 0, 0) if window.empty else window
+
+
+def rasterise(
+    geometries: Sequence[BaseGeometry], grid: GeoBox, window: Window
+) -> npt.NDArray[np.bool_]:
+    """Burn geometries in the grid's CRS into a window: a pixel belongs where its centre lies."""
+    if window.empty or not geometries:
+        return np.zeros(window.shape, dtype=bool)
+    transform = grid[window.slices].affine
+    burnt = rasterize(geometries, out_shape=window.shape, transform=transform, dtype="uint8")
+    return np.asarray(burnt, dtype=bool)
