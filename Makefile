@@ -6,13 +6,13 @@ PY := $(VENV)/bin/python
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench clean postgis
 
 demo: $(VENV)/.core
 	rm -rf demo
 	$(VENV)/bin/curupira demo --out demo
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev postgis
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
@@ -38,6 +38,16 @@ $(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[dev,postgis]'
 	touch $@ $(VENV)/.core
+
+# The tests start their own server: Debian's package must not start one.
+CREATE_CLUSTER := /etc/postgresql-common/createcluster.conf
+postgis:
+	test -x /usr/lib/postgresql/15/bin/initdb -a -e /usr/share/postgresql/15/extension/postgis.control || { \
+	  $(SUDO) mkdir -p $(dir $(CREATE_CLUSTER)); \
+	  test -e $(CREATE_CLUSTER) || echo 'create_main_cluster = false' | $(SUDO) tee $(CREATE_CLUSTER) >/dev/null; \
+	  $(SUDO) apt-get update -qq; \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o Dpkg::Options::=--force-confold \
+	    postgresql-15-postgis-3 >/dev/null; }
 
 clean:
 	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

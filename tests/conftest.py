@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from postgis import postgis  # noqa: F401 (a fixture)
 
 #: Wall clock of the fixture's run, after the last simulated scene was published.
 DISTRICT_CLOCK = datetime(2024, 1, 1, 12, tzinfo=UTC)

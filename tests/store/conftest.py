@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -11,31 +10,22 @@ from typing import Any
 
 import pytest
 import shapely
+from postgis import PostGis
 
 from curupira.codes import IntensityClass, OrbitState, Status
 from curupira.records import Asset, Scene
 from curupira.store import ObservationRow, Store, WarningRow
 
-#: postgresql+psycopg URL of a server on which databases may be created.
-SERVER = os.environ.get("CURUPIRA_TEST_POSTGIS", "")
-BACKENDS = ("sqlite", "postgis") if SERVER else ("sqlite",)
 
-
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=("sqlite", "postgis"))
 def url(request: pytest.FixtureRequest) -> Iterator[str]:
     """URL of an empty database."""
     if request.param == "sqlite":
         yield "sqlite:///warnings.gpkg"
         return
-    import psycopg
-
-    name = f"store_{uuid.uuid4().hex}"
-    plain = SERVER.replace("+psycopg", "")
-    with psycopg.connect(plain, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    yield SERVER.rsplit("/", 1)[0] + f"/{name}"
-    with psycopg.connect(plain, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    server: PostGis = request.getfixturevalue("postgis")
+    with server.database() as name:
+        yield server.url(name)
 
 
 @pytest.fixture
