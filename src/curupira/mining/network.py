@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ class MiningNetwork(nn.Module):
         super().__init__()
         sizes = [bands, *params.filters]
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(a, b, 3, padding="same") for a, b in zip(sizes, sizes[1:], strict=False)
+            nn.Conv2d(a, b, 3, padding="same") for a, b in pairwise(sizes)
         )
         self.norms = nn.ModuleList(
             nn.BatchNorm2d(n, eps=params.norm_epsilon, momentum=params.norm_momentum)

@@ -144,9 +144,9 @@ def third_band(vv_db: FloatArray, vh_db: FloatArray, params: BandParams) -> Floa
     """The band PA by ``params.pa``; the half difference is the paper's."""
     match params.pa:
         case "half_difference":
-            return np.multiply(vh_db - vv_db, np.float32(0.5))
+            return np.asarray((vh_db - vv_db) / 2, dtype=np.float32)
         case "half_sum":
-            return np.multiply(vh_db + vv_db, np.float32(0.5))
+            return np.asarray((vh_db + vv_db) / 2, dtype=np.float32)
         case "ratio":
             return from_db(vh_db - vv_db)
         case "rvi":

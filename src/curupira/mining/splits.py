@@ -119,8 +119,8 @@ def _draw_blocks(
         if set(labels[train]) == {0, 1}:
             return train, validate
     raise InputError(
-        f"no choice of {params.block_km:g} km blocks with a gap of {params.block_gap_km:g} km leaves "
-        "both classes on both sides",
+        f"no choice of {params.block_km:g} km blocks with a gap of {params.block_gap_km:g} km "
+        "leaves both classes on both sides",
         where=f"{len(index)} patches",
         remedy="make block_km or block_gap_km smaller, or take --split point",
     )

@@ -1,0 +1,260 @@
+"""A window slides over a scene, block by block; the result is one map of probabilities."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+import torch
+from affine import Affine
+from odc.geo.geobox import GeoBox
+from shapely.geometry.base import BaseGeometry
+
+from curupira.blocks import Window, split
+from curupira.errors import ConfigError, InputError
+from curupira.grid import LONLAT, project
+from curupira.mining.dataset import fill_missing
+from curupira.mining.model import EXPORT, MiningModel
+from curupira.mining.scene import FloatArray, RadarScene, check_grid, read_bands
+from curupira.progress import Report, silent
+
+EngineName = Literal["auto", "onnx", "torch", "plain"]
+#: Patches ``(patch, band, y, x)`` without NaN -> probabilities ``(patch,)``.
+Engine = Callable[[FloatArray], FloatArray]
+
+#: Windows along the side of a block: 884 x 884 pixels are read at a time with the paper's windows.
+_BLOCK = 16
+#: Patches a call; measured best for ONNX Runtime on CPUs (docs/mining.md).
+_BATCH = 8
+_GPU_BATCH = 256
+#: A fast engine rounds differently; what lies so near the threshold is computed again, plainly.
+MARGIN = 1e-4
+
+
+@dataclass(frozen=True)
+class WindowMap:
+    """Probability of every window ``(row, column)``, NaN where it was not classified.
+
+    Window ``(i, j)`` covers the scene's pixels from ``(i, j) * stride_px`` on, ``size_px`` a side.
+    """
+
+    probability: FloatArray
+    scene: GeoBox
+    size_px: int
+    stride_px: int
+
+    @property
+    def grid(self) -> GeoBox:
+        """The map as a raster: a pixel is the middle of a window, one stride wide."""
+        offset = (self.size_px - self.stride_px) / 2
+        affine = self.scene.affine @ Affine.translation(offset, offset)
+        return GeoBox(self.probability.shape, affine @ Affine.scale(self.stride_px), self.scene.crs)
+
+    def centres(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """x and y of all windows' centres, each ``(row, column)``, in the scene's CRS."""
+        rows, columns = self.probability.shape
+        half = self.size_px / 2
+        x = self.scene.affine.c + self.scene.affine.a * (np.arange(columns) * self.stride_px + half)
+        y = self.scene.affine.f + self.scene.affine.e * (np.arange(rows) * self.stride_px + half)
+        grid_x, grid_y = np.meshgrid(x, y)
+        return grid_x, grid_y
+
+
+def plain_engine(model: MiningModel) -> Engine:
+    """PyTorch as trained, patch by patch: what the other engines must agree with."""
+    scorer = model.scorer
+
+    def score(patches: FloatArray) -> FloatArray:
+        with torch.inference_mode():
+            found = [scorer(torch.from_numpy(patches[n : n + 1])) for n in range(len(patches))]
+        return torch.cat(found).numpy() if found else np.zeros(0, dtype=np.float32)
+
+    return score
+
+
+def torch_engine(model: MiningModel, device: torch.device) -> Engine:
+    """PyTorch with folded normalisation, channels last, on CPU or GPU."""
+    scorer = model.fast_scorer.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    size = _GPU_BATCH if device.type == "cuda" else _BATCH
+
+    def score(patches: FloatArray) -> FloatArray:
+        found = [np.zeros(0, dtype=np.float32)]
+        with torch.inference_mode():
+            for part in torch.split(torch.from_numpy(patches), size):
+                batch = part.to(device).contiguous(memory_format=torch.channels_last)
+                found.append(scorer(batch).cpu().numpy())
+        return np.concatenate(found)
+
+    return score
+
+
+def onnx_engine(model: MiningModel) -> Engine:
+    """ONNX Runtime on the CPU, as many threads as PyTorch would use."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(
+        str(model.folder / EXPORT), options, providers=["CPUExecutionProvider"]
+    )
+
+    def score(patches: FloatArray) -> FloatArray:
+        found = [np.zeros(0, dtype=np.float32)]
+        for start in range(0, len(patches), _BATCH):
+            part = np.ascontiguousarray(patches[start : start + _BATCH])
+            found.append(session.run(None, {"bands": part})[0])
+        return np.concatenate(found)
+
+    return score
+
+
+def make_engine(model: MiningModel, name: EngineName = "auto") -> Engine:
+    """The engine of a name; ``auto`` is the GPU where there is one, else ONNX Runtime.
+
+    ONNX Runtime is the fastest of the three on CPUs (``benchmarks/mining_throughput.py``).
+
+    Raises
+    ------
+    ConfigError
+        If there is no such engine.
+    InputError
+        If the model has no ONNX file.
+    """
+    if name == "plain":
+        return plain_engine(model)
+    if name == "torch" or (name == "auto" and torch.cuda.is_available()):
+        return torch_engine(model, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    if name not in ("auto", "onnx"):
+        raise ConfigError(f"no engine {name!r}", where="--engine", remedy="auto, onnx or torch")
+    if not os.path.isfile(model.folder / EXPORT):
+        raise InputError(
+            "is missing", where=model.folder / EXPORT, remedy="train again, or take --engine torch"
+        )
+    return onnx_engine(model)
+
+
+def check_scene(scene: RadarScene, model: MiningModel, stride_px: int) -> None:
+    """Refuse a scene that the model cannot be slid over.
+
+    Raises
+    ------
+    InputError
+        If its grid does not suit, or it is smaller than a window.
+    """
+    check_grid(scene.grid, model.card.pixel_m, where=scene.name)
+    size = model.card.size_px
+    if min(scene.grid.shape) < size:
+        raise InputError(
+            f"the scene of {tuple(scene.grid.shape)} pixels is smaller than a window of {size}",
+            where=scene.name,
+        )
+    if stride_px > size:
+        raise ConfigError(
+            f"a step of {stride_px} pixels leaves gaps between windows of {size}",
+            where="--stride",
+            remedy=f"take {size // 2}",
+        )
+
+
+def classify_scene(
+    scene: RadarScene,
+    model: MiningModel,
+    *,
+    stride_px: int,
+    threshold: float,
+    area: BaseGeometry | None = None,
+    engine: Engine | None = None,
+    report: Report = silent,
+) -> WindowMap:
+    """Probability of a mine in every window of a scene.
+
+    Parameters
+    ----------
+    scene
+        In metres, with the model's pixel size. Memory is bounded by blocks of 16 x 16 windows.
+    model
+        Says bands, filter, size and normalisation.
+    stride_px
+        Step of the window; windows lie at its multiples from the scene's first pixel, whole ones
+        only, so that the last pixels may stay uncovered.
+    threshold
+        Windows within 1e-4 of it are computed again by the plain engine: no decision at the
+        threshold hangs on an engine's rounding.
+    area
+        Lon/lat; only windows with their centre in it.
+    engine
+        ``make_engine(model)`` if None.
+
+    Raises
+    ------
+    InputError
+        If the scene does not suit, or no window can be classified.
+    """
+    check_scene(scene, model, stride_px)
+    size = model.card.size_px
+    rows, columns = ((n - size) // stride_px + 1 for n in scene.grid.shape)
+    empty = np.full((rows, columns), np.nan, dtype=np.float32)
+    found = WindowMap(empty, scene.grid, size, stride_px)
+    wanted = _wanted(found, area, scene.name)
+    score = engine or make_engine(model)
+    plain = plain_engine(model)
+    blocks = [b for b in split(Window(0, rows, 0, columns), _BLOCK) if wanted[b.slices].any()]
+    for number, block in enumerate(blocks, start=1):
+        patches, places = _windows(scene, model, block, stride_px, wanted)
+        probability = _scored(patches, score)
+        near = np.abs(probability - threshold) <= MARGIN
+        probability[near] = _scored(patches[near], plain)
+        found.probability[places] = probability
+        report(number, len(blocks), "blocks of windows")
+    if np.isnan(found.probability).all():
+        raise InputError(
+            "no window has enough valid pixels", where=scene.name, remedy="check image and --aoi"
+        )
+    return found
+
+
+def _scored(patches: FloatArray, score: Engine) -> FloatArray:
+    return score(patches) if len(patches) else np.zeros(0, dtype=np.float32)
+
+
+def _wanted(found: WindowMap, area: BaseGeometry | None, where: str) -> npt.NDArray[np.bool_]:
+    if area is None:
+        return np.ones(found.probability.shape, dtype=bool)
+    there = project(area, LONLAT, str(found.scene.crs))
+    shapely.prepare(there)
+    inside = np.asarray(shapely.contains_xy(there, *found.centres()), dtype=bool)
+    if not inside.any():
+        raise InputError("the area of interest holds no window", where=where, remedy="check --aoi")
+    return inside
+
+
+def _windows(
+    scene: RadarScene,
+    model: MiningModel,
+    block: Window,
+    stride: int,
+    wanted: npt.NDArray[np.bool_],
+) -> tuple[FloatArray, tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
+    """Patches of a block's usable windows, and their rows and columns in the map."""
+    size = model.card.size_px
+    pixels = Window(
+        block.y0 * stride,
+        (block.y1 - 1) * stride + size,
+        block.x0 * stride,
+        (block.x1 - 1) * stride + size,
+    )
+    image = read_bands(scene, pixels, model.params.bands)
+    # (band, row, column, y, x), still a view.
+    views = np.lib.stride_tricks.sliding_window_view(image, (size, size), axis=(1, 2))
+    views = views[:, ::stride, ::stride]
+    missing = np.isnan(views[0]).mean(axis=(2, 3))
+    usable = wanted[block.slices] & (missing <= model.params.patches.missing_share)
+    row, column = np.nonzero(usable)
+    patches = np.ascontiguousarray(np.moveaxis(views[:, row, column], 0, 1))
+    filled = fill_missing(patches, model.card.normalisation.mean)
+    return filled, (row + block.y0, column + block.x0)

@@ -1,0 +1,91 @@
+"""From windows to squares: four a hit, those that coincide merged (the paper's Figure 5). Pure."""
+
+from __future__ import annotations
+
+import geopandas as gpd
+import numpy as np
+import numpy.typing as npt
+import shapely
+from scipy.spatial import cKDTree
+
+from curupira.mining.classify import WindowMap
+
+FloatArray = npt.NDArray[np.float64]
+#: Overlap is compared up to rounding of coordinates of millions of metres.
+_ROUNDING = 1e-6
+
+
+def squares_of(found: WindowMap, threshold: float, merge_overlap: float) -> gpd.GeoDataFrame:
+    """Squares of the windows whose probability is above a threshold.
+
+    Parameters
+    ----------
+    found
+        The map; one serves every threshold.
+    threshold
+        A hit is strictly above it (method.md 1C, M14).
+    merge_overlap
+        Squares that share at least this part of their area become one.
+
+    Returns
+    -------
+    GeoDataFrame
+        In the scene's CRS, side half a window: ``probability`` (highest of the windows that made
+        the square) and ``n_windows`` (how many), most probable first.
+    """
+    x, y = found.centres()
+    hit = found.probability > threshold
+    side = found.size_px * abs(found.scene.affine.a) / 2
+    centres, probability = four_squares(
+        np.column_stack([x[hit], y[hit]]), found.probability[hit].astype(np.float64), side
+    )
+    kept, score, count = merge_squares(centres, probability, side, merge_overlap)
+    half = side / 2
+    boxes = shapely.box(kept[:, 0] - half, kept[:, 1] - half, kept[:, 0] + half, kept[:, 1] + half)
+    return gpd.GeoDataFrame(
+        {"probability": score, "n_windows": count}, geometry=boxes, crs=str(found.scene.crs)
+    )
+
+
+def four_squares(
+    centroids: FloatArray, probability: FloatArray, side: float
+) -> tuple[FloatArray, FloatArray]:
+    """Centres of the four adjacent squares around each hit's centroid: quadrants of its window."""
+    half = side / 2
+    offsets = np.array([(-half, half), (half, half), (-half, -half), (half, -half)])
+    centres = (centroids[:, None, :] + offsets[None]).reshape(-1, 2)
+    return centres, np.repeat(probability, len(offsets))
+
+
+def merge_squares(
+    centres: FloatArray, probability: FloatArray, side: float, overlap: float
+) -> tuple[FloatArray, FloatArray, npt.NDArray[np.int64]]:
+    """Merge squares of one size that share at least ``overlap`` of their area.
+
+    The most probable square stays where it is and takes in those that overlap it so much; then the
+    next one left. The result does not depend on the order of the input.
+
+    Returns
+    -------
+    centres, probability, count
+        Of the squares that remain, the most probable first; ``count`` squares became each.
+    """
+    if not len(centres):
+        return np.zeros((0, 2)), np.zeros(0), np.zeros(0, dtype=np.int64)
+    order = np.lexsort((centres[:, 0], -centres[:, 1], -probability))
+    centres, probability = centres[order], probability[order]
+    reach = side * (1 - overlap) + _ROUNDING * side
+    near = cKDTree(centres).query_ball_point(centres, reach, p=np.inf, return_sorted=True)
+    taken = np.zeros(len(centres), dtype=bool)
+    kept, count = [], []
+    for number, others in enumerate(near):
+        if taken[number]:
+            continue
+        rivals = np.array([n for n in others if not taken[n]])
+        apart = np.abs(centres[rivals] - centres[number]) / side
+        shared = np.prod(1 - apart, axis=1)
+        same = rivals[shared >= overlap - _ROUNDING]
+        taken[same] = True
+        kept.append(number)
+        count.append(len(same))
+    return centres[kept], probability[kept], np.array(count, dtype=np.int64)
