@@ -107,14 +107,14 @@ def warnings_map(
 
 
 def chip_figure(chip: Chip, warnings: gpd.GeoDataFrame) -> Figure:
-    """Show one warning closely, before beside after, with all outlines in sight.
+    """Show one warning closely, before beside after; other warnings in sight have thin outlines.
 
     Parameters
     ----------
     chip
         The pair of images.
     warnings
-        Columns ``status`` and ``intensity_class``, any CRS.
+        Columns ``warning_id``, ``status`` and ``intensity_class``, any CRS.
     """
     figure = new_figure(5.0, 2.85)
     for axes, word, image in zip(
@@ -125,7 +125,9 @@ def chip_figure(chip: Chip, warnings: gpd.GeoDataFrame) -> Figure:
         left, right, bottom, top = extent(grid)
         here = here.cx[left:right, bottom:top]
         axes.imshow(rgb(image), extent=extent(grid), origin="upper", interpolation="nearest")
-        draw_warnings(axes, here, symbol_below_m=0.0, width_pt=1.6)
+        mine = here["warning_id"].astype(str) == chip.warning_id
+        draw_warnings(axes, here[~mine], symbol_below_m=0.0, width_pt=0.7)
+        draw_warnings(axes, here[mine], symbol_below_m=0.0, width_pt=2.0)
         scale_bar(axes, extent(grid), below=True)
         axes.set_xticks([])
         axes.set_yticks([])

@@ -79,10 +79,16 @@ def render(data: ReportData) -> str:
         quarantined=tables.quarantine_table(data.scenes),
         superseded=int((data.scenes["state"] == SceneState.SUPERSEDED).sum()),
         stretch=STRETCH_DB,
+        vh_only=_vh_only(data),
         gap_factor=cadence.GAP_FACTOR,
         years=_years(data.data_years),
         generated=data.generated_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
+
+
+def _vh_only(data: ReportData) -> bool:
+    images = (data.composite_before, data.composite_after)
+    return not any(np.isfinite(image.vv).any() for image in images if image is not None)
 
 
 def _years(years: tuple[int, ...]) -> str:
