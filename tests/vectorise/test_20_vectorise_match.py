@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from itertools import combinations, pairwise
 from typing import Any
@@ -246,6 +247,15 @@ def test_growth_is_that_of_the_last_thirty_days() -> None:
     assert fresh.entries[0].growth_ha == pytest.approx(50 * PIXEL / 1e4), "since first seen"
 
 
+def test_a_merger_is_no_growth() -> None:
+    b = book()
+    fold(b, 0, seen(0, cells(0, 0, 10, 10)))
+    fold(b, 12, seen(12, cells(20, 0, 40, 10)))
+    fold(b, 60, seen(60, cells(8, 0, 22, 10)))
+    assert [a for _, a in b.entries[0].history] == pytest.approx([4.0, 12.0, 16.0])
+    assert b.entries[0].growth_ha == pytest.approx(4.0), "the bridge alone is new"
+
+
 @pytest.mark.parametrize("source", list(Status))
 @pytest.mark.parametrize("target", list(Status))
 def test_only_legal_transitions(source: Status, target: Status) -> None:
@@ -364,26 +374,28 @@ passes = st.lists(squares(), min_size=1, max_size=7)
 
 
 def play(
-    acquisitions: Passes, reorder: list[int] | None = None, *, lives_days: int = 24
+    acquisitions: Passes, turn: list[int] | None = None, *, renumber: bool = False, days: int = 24
 ) -> tuple[Book, list[list[Status]]]:
-    """Fold; ``reorder`` gives the polygons of each acquisition other numbers."""
+    """Fold; ``turn`` hands over the polygons of each acquisition in another order.
+
+    With ``renumber`` they get other numbers as well.
+    """
     b, statuses = book(), []
     for n, shapes in enumerate(acquisitions):
         day = 12 * n
-        numbers = list(range(len(shapes)))
-        if reorder is not None and shapes:
-            turn = reorder[n % len(reorder)] % len(shapes)
-            numbers = numbers[turn:] + numbers[:turn]
+        by = turn[n % len(turn)] % len(shapes) if turn and shapes else 0
+        numbers = [(k + by) % len(shapes) if renumber else k for k in range(len(shapes))]
         observations = [
             seen(day, shape, seq=seq, confirmed=confirmed)
             for seq, (shape, confirmed) in zip(numbers, shapes, strict=True)
         ]
-        fold(b, day, *observations, start=DAY0 + timedelta(days=day - lives_days))
+        observations = observations[by:] + observations[:by]
+        fold(b, day, *observations, start=DAY0 + timedelta(days=day - days))
         statuses.append([b.entries[k].status for k in sorted(b.entries)])
     return b, statuses
 
 
-def picture(b: Book) -> list[tuple[Any, ...]]:
+def picture(entries: Iterable[Entry]) -> list[tuple[Any, ...]]:
     return sorted(
         (
             shapely.normalize(e.geometry).wkt,
@@ -395,14 +407,14 @@ def picture(b: Book) -> list[tuple[Any, ...]]:
             str(e.confirmed_at),
             [(d, round(a, 9)) for d, a in e.history],
         )
-        for e in b.entries.values()
+        for e in entries
     )
 
 
 @settings(max_examples=60, deadline=None)
 @given(passes)
 def test_open_warnings_are_disjoint_and_cover_what_was_seen(acquisitions: Passes) -> None:
-    b, _ = play(acquisitions, lives_days=10_000)
+    b, _ = play(acquisitions, days=10_000)
     for first, second in combinations(b.open_entries(), 2):
         assert first.geometry.intersection(second.geometry).area == 0
     everything = shapely.union_all([shape for shapes in acquisitions for shape, _ in shapes])
@@ -424,18 +436,25 @@ def test_statuses_only_move_along_legal_transitions(acquisitions: Passes) -> Non
             assert entry.merged_into < entry.key, "into an older one"
 
 
-@settings(max_examples=60, deadline=None)
-@given(passes)
-def test_the_fold_is_deterministic(acquisitions: Passes) -> None:
-    assert picture(play(acquisitions)[0]) == picture(play(acquisitions)[0])
+turns = st.lists(st.integers(0, 3), min_size=1, max_size=4)
 
 
 @settings(max_examples=60, deadline=None)
-@given(passes, st.lists(st.integers(0, 3), min_size=1, max_size=4))
-def test_the_order_within_an_acquisition_does_not_matter(
-    acquisitions: Passes, reorder: list[int]
+@given(passes, turns)
+def test_the_fold_is_a_function_of_the_observations(acquisitions: Passes, turn: list[int]) -> None:
+    expected = picture(play(acquisitions)[0].entries.values())
+    assert picture(play(acquisitions)[0].entries.values()) == expected
+    assert picture(play(acquisitions, turn)[0].entries.values()) == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(passes, turns)
+def test_the_numbering_within_an_acquisition_does_not_change_what_is_open(
+    acquisitions: Passes, turn: list[int]
 ) -> None:
-    assert picture(play(acquisitions)[0]) == picture(play(acquisitions, reorder)[0])
+    # Of two warnings of one age the numbering says which one merges into the other.
+    other, _ = play(acquisitions, turn, renumber=True)
+    assert picture(play(acquisitions)[0].open_entries()) == picture(other.open_entries())
 
 
 @settings(max_examples=40, deadline=None)

@@ -16,7 +16,8 @@ from shapely.geometry.base import BaseGeometry
 
 from curupira.blocks import Window
 from curupira.cube.reader import CubeReader
-from curupira.detect.block import StackBlock, baselines
+from curupira.detect.baseline import baselines
+from curupira.detect.block import StackBlock
 from curupira.detect.geometry import angle_mask, edge_eroded
 from curupira.detect.params import DetectParams
 from curupira.detect.periods import Periods, periods

@@ -82,9 +82,12 @@ class Entry:
     @property
     def growth_ha(self) -> float:
         """Area now less the area 30 days before the last observation (or when first seen)."""
-        since = self.last.day - GROWTH_PERIOD
-        before = [area for day, area in self.history if day <= since]
-        return self.history[-1][1] - (before[-1] if before else self.history[0][1])
+        before = self.area_on(self.last.day - GROWTH_PERIOD)
+        return self.history[-1][1] - (before or self.history[0][1])
+
+    def area_on(self, day: date) -> float:
+        """Area in ha as of a day; 0 before it was first seen."""
+        return next((area for known, area in reversed(self.history) if known <= day), 0.0)
 
     def move_to(self, status: Status) -> None:
         """Change the status along a legal transition only."""
@@ -226,6 +229,7 @@ class Book:
         parts = [e.geometry for e in entries] + [o.geometry for o in observations]
         kept.geometry = shapely.union_all(parts)
         kept.last = Mark.of(observations[-1])
+        kept.history = _joint_history(entries)
         kept.history.append((kept.last.day, self.area_ha(kept.geometry)))
         _take_strongest(kept, [*others, *observations])
         for other in others:
@@ -251,6 +255,12 @@ def _inherit_confirmation(kept: Entry, other: Entry) -> None:
     if kept.confirmed_at is None or other.confirmed_at < kept.confirmed_at:
         kept.confirmed_at, kept.confirming = other.confirmed_at, other.confirming
     kept.status = Status.CONFIRMED
+
+
+def _joint_history(entries: Sequence[Entry]) -> list[tuple[date, float]]:
+    """Area of several disjoint warnings together, by day: a merger is no growth."""
+    days = sorted({day for e in entries for day, _ in e.history})
+    return [(day, sum(e.area_on(day) for e in entries)) for day in days]
 
 
 def _take_strongest(entry: Entry, others: Sequence[Entry | Observation]) -> None:
