@@ -57,9 +57,9 @@ def test_distance_law_has_the_published_quantiles() -> None:
 
 
 def test_a_clearing_is_bright_then_dark_then_regrows() -> None:
-    sequence = Sequence(30.0, 0.5, 4.0, 0.85, 100.0, 0.35, 1.0)
-    drop = nominal_drop(sequence, np.array([-1.0, 0.0, 29.0, 30.0, 130.0, 5000.0]))
-    expected = [np.nan, 0.5, 0.5, 4.0, 4 * (0.35 + 0.65 * np.exp(-1)), 1.4]
+    sequence = Sequence(30.0, 0.5, 4.0, 0.85, 100.0, 2.0, 0.35, 1.0)
+    drop = nominal_drop(sequence, np.array([-1.0, 0.0, 29.0, 30.0, 80.0, 5000.0]))
+    expected = [np.nan, 0.5, 0.5, 4.0, 4 * (0.35 + 0.65 * np.exp(-0.25)), 1.4]
     np.testing.assert_allclose(drop, expected, rtol=1e-5)
 
 

@@ -109,7 +109,7 @@ def _event(
         start_days=start,
         growth_days=days,
         shape="strip",
-        sequence=Sequence(0.0, 0.0, float(settled), 1.0, np.inf, 1.0, 0.0),
+        sequence=Sequence(0.0, 0.0, float(settled), 1.0, np.inf, 1.0, 1.0, 0.0),
         settled_drop_db=float(settled),
         parts=tuple(parts),
         place=place,

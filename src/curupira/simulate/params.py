@@ -207,6 +207,7 @@ class SequenceWorld(_Section):
     settled_days: Positive
     regrowth_days_median: Spread
     regrowth_days_sd_ln: NotNegative
+    regrowth_shape: Positive
     regrowth_floor: Share
     date_sd_db: Spread
     correlation_days: Positive

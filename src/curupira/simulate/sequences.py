@@ -21,6 +21,7 @@ class Sequence:
     dark_drop_db: float
     vv_ratio: float
     regrowth_days: float
+    regrowth_shape: float
     regrowth_floor: float
     wet_gain: float
 
@@ -88,6 +89,7 @@ def draw_sequence(
         dark_drop_db=max(1.0, float(rng.normal(numbers.dark_drop_db, p.dark_between_db))),
         vv_ratio=max(0.3, float(rng.normal(numbers.vv_ratio, 0.15))),
         regrowth_days=regrowth,
+        regrowth_shape=p.regrowth_shape,
         regrowth_floor=float(np.clip(rng.normal(p.regrowth_floor, 0.15), -0.2, 0.8)),
         wet_gain=float(rng.uniform(0.4, 1.4)),
     )
@@ -95,7 +97,7 @@ def draw_sequence(
 
 def partial(drop_db: float) -> Sequence:
     """Degradation: a small drop from the start, that lasts."""
-    return Sequence(np.inf, drop_db, drop_db, 0.6, np.inf, 1.0, 0.0)
+    return Sequence(np.inf, drop_db, drop_db, 0.6, np.inf, 1.0, 1.0, 0.0)
 
 
 def nominal_drop(sequence: Sequence, age_days: npt.NDArray[np.float64]) -> Series:
@@ -106,7 +108,9 @@ def nominal_drop(sequence: Sequence, age_days: npt.NDArray[np.float64]) -> Serie
     dark_age = age_days - sequence.slash_days if sequence.darkens else np.full_like(age_days, -1)
     floor = sequence.regrowth_floor
     with np.errstate(over="ignore"):
-        left = floor + (1 - floor) * np.exp(-np.maximum(dark_age, 0) / sequence.regrowth_days)
+        left = floor + (1 - floor) * np.exp(
+            -((np.maximum(dark_age, 0) / sequence.regrowth_days) ** sequence.regrowth_shape)
+        )
     drop = np.where(dark_age >= 0, sequence.dark_drop_db * left, sequence.slash_drop_db)
     return np.where(age_days >= 0, drop, np.nan).astype(np.float32)
 
