@@ -1,0 +1,29 @@
+"""Run every benchmark that needs nothing but this checkout: ``make bench``.
+
+Each prints its table and writes ``benchmarks/results/NAME.json``. Those that need data from outside
+(``real_series``, ``simulated_anchors``) are run by hand with ``--data``.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+SAMPLES = HERE.parent / "samples" / "rtc-10SGD"
+BENCHMARKS: dict[str, list[str]] = {
+    "detect_core": [],
+    "quantisation": ["--data", str(SAMPLES)],
+}
+
+
+def main() -> None:
+    """Run all; stop at the first that fails."""
+    for name, arguments in BENCHMARKS.items():
+        print(f"== {name}", flush=True)
+        subprocess.run([sys.executable, str(HERE / f"{name}.py"), *arguments], check=True)
+
+
+if __name__ == "__main__":
+    main()
