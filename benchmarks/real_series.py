@@ -21,7 +21,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from curupira.detect.evidence import accumulate, evidence_confidence, log_ratio, spread_db
+from curupira.detect.evidence import (
+    accumulate,
+    evidence_confidence,
+    history_images,
+    log_ratio,
+    spread_db,
+)
 from curupira.detect.exceedance import exceedance
 from curupira.detect.params import DetectParams
 from curupira.detect.periods import periods
@@ -113,7 +119,7 @@ def confirmed_on(series: Series, preset: Preset) -> IntArray:
     """Day on which each series was confirmed, ``NEVER`` where it was not: the daily routine."""
     params = DetectParams.from_preset(preset)
     minimum = params.period.minimum_learning_images
-    power = _power(series.history())
+    power = _power(_history(series, params))
     level = reference_level(power, minimum)
     spread = spread_db(power, level, params.evidence)
     drop = threshold_db(None, params.threshold)
@@ -127,6 +133,20 @@ def confirmed_on(series: Series, preset: Preset) -> IntArray:
         return score >= params.evidence.confirm_confidence
 
     return first_day(series, params, judge)
+
+
+def _history(series: Series, params: DetectParams) -> FloatArray:
+    """The learning images, or those of them that the evidence takes."""
+    history = series.history()
+    if params.evidence.evidence == "none":
+        return history
+    chosen = np.full_like(history, np.nan)
+    times = np.datetime64(EPOCH) + series.days.astype("timedelta64[D]")
+    for column in range(history.shape[1]):
+        learned = np.flatnonzero(~np.isnan(history[:, column]))
+        kept = learned[history_images(times[learned], params.evidence)]
+        chosen[kept, column] = history[kept, column]
+    return chosen
 
 
 def first_day(

@@ -149,7 +149,8 @@ def table(
         f"{series.years[forest].sum():.0f} forest series-years",
         "",
         "| rule | found % | false % a year (series) | median delay, days "
-        "| false, clearings' months % | Nov-Mar: found % (n), delay, false % | interval-censored median (bounds) |",
+        "| false, clearings' months % "
+        "| Nov-Mar: found % (n), delay, false % | interval-censored median (bounds) |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, days in results.items():

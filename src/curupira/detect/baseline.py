@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from curupira.detect.evidence import log_ratio, spread_db
+from curupira.detect.evidence import history_images, log_ratio, spread_db
 from curupira.detect.geometry import lia_mask
 from curupira.detect.params import DetectParams, SpeckleParams
 from curupira.detect.periods import periods
@@ -90,17 +90,17 @@ def one_baseline(
 ) -> Baseline:
     """Season and filters of one polarisation of one orbit, then level and log ratios.
 
-    With evidence, some learning images are filtered like the detection images: level and spread of
-    a pixel must be those of what they are compared with.
+    With evidence, the newest learning images are filtered like the detection images: level and
+    spread of a pixel must be those of what they are compared with.
     """
     minimum = params.period.minimum_learning_images
     with_evidence = params.evidence.evidence == "accumulated"
     keep = ~learning
     if with_evidence:
-        history = np.flatnonzero(learning)
-        wanted = min(params.evidence.evidence_history_images, history.size)
-        minimum = min(minimum, wanted)
-        keep[history[np.linspace(0, history.size - 1, wanted).round().astype(np.intp)]] = True
+        learned = np.flatnonzero(learning)
+        history = learned[history_images(times[learned], params.evidence)]
+        keep[history] = True
+        minimum = min(minimum, history.size)
     if params.season.season_order == "before":
         stable = deseasonalise(power, times, learning, params)
         filtered = despeckle(stable, keep, params.speckle)

@@ -29,6 +29,7 @@ from curupira.detect.lanes import (
 )
 from curupira.detect.networks import median_network
 from curupira.detect.params import EvidenceParams, ThresholdParams
+from curupira.units import add_months
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int32]
@@ -58,6 +59,20 @@ class Evidence:
     last_flag_days: IntArray
     issue_days: IntArray
     peak: FloatArray
+
+
+def history_images(
+    times: npt.NDArray[np.datetime64], params: EvidenceParams
+) -> npt.NDArray[np.intp]:
+    """Which learning images make the history of a pixel: the last months, spread evenly.
+
+    ``times`` is ``(time,)``, rising, at least one; the months end with the newest.
+    """
+    newest = times[-1].astype("datetime64[D]").item()
+    since = np.datetime64(add_months(newest, -params.evidence_history_months), "D")
+    recent = np.flatnonzero(times >= since)
+    wanted = min(params.evidence_history_images, recent.size)
+    return recent[np.linspace(0, recent.size - 1, wanted).round().astype(np.intp)]
 
 
 def spread_db(history: FloatArray, reference_db: FloatArray, params: EvidenceParams) -> FloatArray:

@@ -164,8 +164,11 @@ class EvidenceParams(_Section):
     evidence: Literal["none", "accumulated"] = Field(
         description="Flags by the threshold alone, or by accumulated evidence. Source: own."
     )
+    evidence_history_months: int = Field(
+        ge=6, le=120, description="Last calendar months of learning that count. Source: own."
+    )
     evidence_history_images: int = Field(
-        ge=5, le=200, description="Learning images filtered for level and spread. Source: own."
+        ge=5, le=200, description="At most so many images of these months. Source: own."
     )
     evidence_spread_db: float = Field(
         ge=0.1, le=3, description="Spread of filtered forest over time, dB. Source: own."
