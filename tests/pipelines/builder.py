@@ -64,6 +64,15 @@ class Square:
     drop_db: float = 6.0
     size: int = 12
     orbit: int | None = None
+    version: int | None = None
+
+    def shows(self, shot: Shot) -> bool:
+        """Whether an image shows it."""
+        return (
+            self.since <= shot.day < self.until
+            and self.orbit in (None, shot.orbit)
+            and self.version in (None, shot.version)
+        )
 
     @property
     def geometry(self) -> shapely.Polygon:
@@ -118,7 +127,7 @@ def image(shot: Shot, squares: Iterable[Square]) -> np.ndarray[Any, Any]:
     texture = np.random.default_rng(seed).normal(0, 0.15, (SIDE, SIDE))
     db = 10 * np.log10(FOREST) + texture
     for s in squares:
-        if s.since <= shot.day < s.until and s.orbit in (None, shot.orbit):
+        if s.shows(shot):
             db[s.row : s.row + s.size, s.col : s.col + s.size] -= s.drop_db
     power = (10 ** (db / 10)).astype(np.float32)
     power[: shot.rows[0]] = np.nan

@@ -58,7 +58,8 @@ class ProductSink:
         seen = layers.n_alerts != NOT_OBSERVED
         flagged = seen & (layers.n_alerts > 0)
         bands = (
-            np.where(seen, layers.n_alerts, NODATA),
+            # In the counts' own type, uint8, the code for missing would become a zero.
+            np.where(seen, layers.n_alerts.astype(np.int16), NODATA),
             np.where(flagged, layers.first_flag_days, NODATA),
             np.where(seen, np.round(np.nan_to_num(layers.excess_db) * 100), NODATA),
             np.where(seen, np.round(layers.confidence * 100), NODATA),

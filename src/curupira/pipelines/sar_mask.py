@@ -58,7 +58,7 @@ def masking(book: Book, day: date, window: Window, detector: Detector) -> list[B
         gone = e.closed_reason is ClosedReason.REJECTED or (
             mapped is not None and e.confirming.day <= mapped <= day
         )
-        if options.sar_mask_clears and gone:
+        if options.sar_mask_clears and (gone or not high):
             continue
         if e.geometry.intersects(box):
             found.append(e.geometry)
