@@ -25,7 +25,14 @@ from curupira.pipelines.images import Detector
 from curupira.pipelines.masks import MaskSet
 from curupira.pipelines.pictures import PICTURE_PX, Gallery, reduced
 from curupira.pipelines.products import NODATA
-from curupira.pipelines.publish import Period, collect, first_day, publish
+from curupira.pipelines.publish import (
+    Period,
+    collect,
+    first_day,
+    open_gallery,
+    publish,
+    read_store,
+)
 from curupira.records import Acquisition, Asset, Scene
 from curupira.report import ReportData, render
 
@@ -124,10 +131,8 @@ def test_the_strongest_pixel_is_flagged_and_within(district: Path, whole: Report
 
 
 def gallery_of(folder: Path) -> Gallery:
-    from curupira.pipelines.publish import _gallery, _read_store
-
     workspace = Workspace.open(folder)
-    return _gallery(workspace, _read_store(workspace, None, NOW), NOW)
+    return open_gallery(workspace, read_store(workspace, None, NOW), NOW)
 
 
 def test_areas_add_up_and_blind_ground_is_counted(

@@ -108,10 +108,10 @@ def collect(
     ConfigError
         If the masks were built on another grid.
     """
-    found = _read_store(workspace, on, now)
+    found = read_store(workspace, on, now)
     since = first_day(period, found.until, workspace.monitor.algorithm.monitor_since)
     shown = [row for row in found.warnings if _is_shown(row, since)]
-    gallery = _gallery(workspace, found, now) if found.known else None
+    gallery = open_gallery(workspace, found, now) if found.known else None
     strongest = sorted((r for r in shown if _may_lead(r, since)), key=_strength, reverse=True)
     monitor_since = workspace.monitor.algorithm.monitor_since
     report(0, 4, "images")
@@ -146,7 +146,8 @@ def collect(
     return data
 
 
-def _read_store(workspace: Workspace, on: date | None, now: datetime) -> Found:
+def read_store(workspace: Workspace, on: date | None, now: datetime) -> Found:
+    """Read what was known at the end of a day of the product clock; None takes the newest."""
     with (
         Store.open(workspace.monitor.store.url, base=workspace.folder, create=True) as store,
         store.reading() as session,
@@ -201,7 +202,8 @@ def _scene_frame(found: Found, since: date) -> pd.DataFrame:
     return table
 
 
-def _gallery(workspace: Workspace, found: Found, now: datetime) -> Gallery:
+def open_gallery(workspace: Workspace, found: Found, now: datetime) -> Gallery:
+    """Pictures of a workspace; ``StoreError`` where it has no cube."""
     monitor, grid = workspace.monitor, workspace.grid
     detector = Detector(
         grid=grid,
