@@ -92,10 +92,7 @@ def simulate_workspace(
         If the disk refuses.
     """
     chosen = presets.load(preset)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(
-            "exists and is not an empty folder", where=folder, remedy="give a new folder"
-        )
+    _refuse_used(folder)
     district = simulate_district(
         size_km=size_km, years=years, revisit_days=revisit_days, seed=seed, scenario=scenario
     )
@@ -110,22 +107,28 @@ def simulate_workspace(
     _write_area(folder / AREA, district)
     masks = _write_masks(folder, district)
     _write_truth(folder, district)
-    passes = district.passes
     return SimulatedWorkspace(
         folder=folder,
         area=AREA,
         catalogue=CATALOGUE / "catalog.json",
         masks=masks,
         truth=TRUTH,
-        first=passes[0].day,
-        last=passes[-1].day,
+        first=district.passes[0].day,
+        last=district.passes[-1].day,
         monitor_since=district.since,
         crs=str(district.landscape.grid.crs),
-        relative_orbits=tuple(sorted({p.relative_orbit for p in passes})),
+        relative_orbits=tuple(sorted({p.relative_orbit for p in district.passes})),
         scenes=len(items),
         events=len(district.events),
         preset=chosen.name,
     )
+
+
+def _refuse_used(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(
+            "exists and is not an empty folder", where=folder, remedy="give a new folder"
+        )
 
 
 def _write_scenes(
