@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import shapely
 import torch
-from affine import Affine
-from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
 from curupira.blocks import Window, split
@@ -21,6 +18,7 @@ from curupira.grid import LONLAT, project
 from curupira.mining.dataset import fill_missing
 from curupira.mining.model import EXPORT, MiningModel
 from curupira.mining.scene import FloatArray, RadarScene, check_grid, read_bands
+from curupira.mining.windows import WindowMap
 from curupira.progress import Report, silent
 
 EngineName = Literal["auto", "onnx", "torch", "plain"]
@@ -34,35 +32,6 @@ _BATCH = 8
 _GPU_BATCH = 256
 #: A fast engine rounds differently; what lies so near the threshold is computed again, plainly.
 MARGIN = 1e-4
-
-
-@dataclass(frozen=True)
-class WindowMap:
-    """Probability of every window ``(row, column)``, NaN where it was not classified.
-
-    Window ``(i, j)`` covers the scene's pixels from ``(i, j) * stride_px`` on, ``size_px`` a side.
-    """
-
-    probability: FloatArray
-    scene: GeoBox
-    size_px: int
-    stride_px: int
-
-    @property
-    def grid(self) -> GeoBox:
-        """The map as a raster: a pixel is the middle of a window, one stride wide."""
-        offset = (self.size_px - self.stride_px) / 2
-        affine = self.scene.affine @ Affine.translation(offset, offset)
-        return GeoBox(self.probability.shape, affine @ Affine.scale(self.stride_px), self.scene.crs)
-
-    def centres(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """x and y of all windows' centres, each ``(row, column)``, in the scene's CRS."""
-        rows, columns = self.probability.shape
-        half = self.size_px / 2
-        x = self.scene.affine.c + self.scene.affine.a * (np.arange(columns) * self.stride_px + half)
-        y = self.scene.affine.f + self.scene.affine.e * (np.arange(rows) * self.stride_px + half)
-        grid_x, grid_y = np.meshgrid(x, y)
-        return grid_x, grid_y
 
 
 def plain_engine(model: MiningModel) -> Engine:

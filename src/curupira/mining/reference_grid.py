@@ -125,30 +125,43 @@ def reference_grid(
     """
     union, crs = dissolved(layer, params, where=where, area=area)
     side = params.cell_m
-    names: list[str] = []
-    pieces: list[BaseGeometry] = []
-    # By part: most cells of a box around all the mines of a region hold none.
-    column, row = _touched(union, side)
-    boxes = shapely.box(column * side, row * side, (column + 1) * side, (row + 1) * side)
-    cut = _surface(shapely.intersection(boxes, union))
-    for number, piece in enumerate(cut):
-        if not piece.is_empty and piece.area >= max(params.min_fragment_m2, np.finfo(float).tiny):
-            names.append(f"{column[number]}_{row[number]}")
-            pieces.append(piece)
-    if not pieces:
+    column, row, cut = _cut(union, side)
+    area_m2 = shapely.area(cut)
+    kept = (area_m2 >= params.min_fragment_m2) & (area_m2 > 0)
+    if not kept.any():
         raise InputError(
             f"no fragment reaches {params.min_fragment_m2:g} m2",
             where=where,
             remedy="lower --min-fragment-m2",
         )
-    areas = shapely.area(np.array(pieces, dtype=object))
-    return gpd.GeoDataFrame({"cell": names, "area_m2": areas}, geometry=pieces, crs=crs)
+    names = [f"{c}_{r}" for c, r in zip(column[kept], row[kept], strict=True)]
+    columns = {"cell": names, "area_m2": area_m2[kept]}
+    return gpd.GeoDataFrame(columns, geometry=cut[kept], crs=crs)
 
 
-def _touched(union: BaseGeometry, side: float) -> tuple[Any, Any]:
+def _cut(union: BaseGeometry, side: float) -> tuple[Any, Any, Any]:
+    """Column, row and part of the union of every cell that it meets."""
+    # By part: a union of thousands of parts is slow to cut as a whole.
+    parts = shapely.get_parts(union)
+    shapely.prepare(parts)
+    column, row = _touched(parts, side)
+    boxes = shapely.box(column * side, row * side, (column + 1) * side, (row + 1) * side)
+    cell, part = shapely.STRtree(parts).query(boxes, predicate="intersects")
+    inside = shapely.contains(parts[part], boxes[cell])
+    pieces = boxes[cell]
+    pieces[~inside] = shapely.intersection(parts[part[~inside]], boxes[cell[~inside]])
+    order = np.argsort(cell, kind="stable")
+    found, first = np.unique(cell[order], return_index=True)
+    cut = [
+        p[0] if len(p) == 1 else shapely.union_all(p) for p in np.split(pieces[order], first[1:])
+    ]
+    return column[found], row[found], _surface(cut)
+
+
+def _touched(parts: Any, side: float) -> tuple[Any, Any]:
     """Columns and rows of the cells that the parts' boxes meet, each once, row by row."""
     found: set[tuple[int, int]] = set()
-    for part in shapely.get_parts(union):
+    for part in parts:
         west, south, east, north = (int(np.floor(v / side)) for v in part.bounds)
         found.update((r, c) for r in range(south, north + 1) for c in range(west, east + 1))
     cells = np.array(sorted(found))

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import shapely
 from scipy.spatial import cKDTree
 
-from curupira.mining.classify import WindowMap
+from curupira.mining.windows import WindowMap
 
 FloatArray = npt.NDArray[np.float64]
 #: Overlap is compared up to rounding of coordinates of millions of metres.

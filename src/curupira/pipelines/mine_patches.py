@@ -1,0 +1,277 @@
+"""Patches on disk: cut them from scenes and points, and read them back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyarrow
+import rasterio
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from curupira.cog import write_atomic
+from curupira.errors import ConfigError, InputError
+from curupira.grid import LONLAT, default_crs, project
+from curupira.mining import figures
+from curupira.mining.params import BandParams, MiningParams, PatchParams, validated
+from curupira.mining.patches import Dropped, Patch, extract, read_points
+from curupira.mining.scene import RadarScene, Scale, check_grid
+from curupira.pipelines.mine_scenes import open_scene
+from curupira.pipelines.outputs import fresh_folder
+from curupira.presets import Preset
+from curupira.progress import Report, silent
+from curupira.sources.files import open_raster
+from curupira.sources.vector import read_area, read_vector
+
+if TYPE_CHECKING:
+    from curupira.mining.dataset import PatchSet
+
+INDEX, RECIPE = "patches.parquet", "patches.json"
+FORMAT = 1
+_SHEET_ROWS = 6
+
+
+@dataclass(frozen=True)
+class PatchSummary:
+    """What was made: counts by class, and what was dropped by reason."""
+
+    mines: int
+    others: int
+    points: int
+    scenes: int
+    dropped: Dropped
+
+
+def make_patches(
+    scenes: Sequence[str],
+    points: Path,
+    out: Path,
+    *,
+    preset: Preset,
+    scale: Scale = "db",
+    aoi: Path | None = None,
+    force: bool = False,
+    report: Report = silent,
+) -> PatchSummary:
+    """Cut labelled patches and write them with their index; all or nothing.
+
+    Raises
+    ------
+    ConfigError
+        If a file does not exist, or ``out`` is in the way.
+    InputError
+        If points or a scene cannot be used, no patch can be cut, or one class stays empty.
+    """
+    params = MiningParams.from_preset(preset)
+    area = read_aoi(aoi)
+    labelled = read_points(read_vector(points), where=str(points), area=area)
+    opened = _open_all(scenes, scale, params.patches.pixel_m)
+    dropped = Dropped()
+    with fresh_folder(out, RECIPE, force=force) as folder:
+        rows: list[dict[str, Any]] = []
+        sample: list[Patch] = []
+        for number, scene in enumerate(opened, start=1):
+            for patch in extract(scene, labelled, params.bands, params.patches, dropped):
+                rows.append(_write_patch(folder, patch, scene.day, params))
+                if sum(p.label == patch.label for p in sample) < _SHEET_ROWS:
+                    sample.append(patch)
+            report(number, len(opened), f"scenes, {len(rows)} patches")
+        index = _index(rows, dropped, str(points))
+        index.to_parquet(folder / INDEX)
+        summary = PatchSummary(
+            mines=int((index["label"] == 1).sum()),
+            others=int((index["label"] == 0).sum()),
+            points=int(index["point"].nunique()),
+            scenes=int(index["scene"].nunique()),
+            dropped=dropped,
+        )
+        _draw(folder, sample, params, opened, labelled)
+        recipe = {
+            "format": FORMAT,
+            "bands": params.bands.model_dump(),
+            "patches": params.patches.model_dump(),
+            "summary": asdict(summary),
+        }
+        write_atomic(folder / RECIPE, (json.dumps(recipe, indent=2) + "\n").encode())
+    return summary
+
+
+def read_aoi(path: Path | None) -> BaseGeometry | None:
+    """The area of interest as one lon/lat shape, or None."""
+    return None if path is None else shapely.make_valid(shapely.union_all(read_area(path)))
+
+
+def _open_all(scenes: Sequence[str], scale: Scale, pixel_m: float) -> list[RadarScene]:
+    opened = [open_scene(text, scale) for text in scenes]
+    for text, scene in zip(scenes, opened, strict=True):
+        check_grid(scene.grid, pixel_m, where=text)
+        if sum(other.name == scene.name for other in opened) > 1:
+            raise ConfigError(
+                f"two scenes are called {scene.name}", where=text, remedy="rename the files"
+            )
+    return opened
+
+
+def _write_patch(
+    folder: Path, patch: Patch, day: date | None, params: MiningParams
+) -> dict[str, Any]:
+    name = f"{patch.scene}_{patch.point:05d}.tif"
+    size = params.patches.size_px
+    bounds = patch.grid.extent.boundingbox
+    with rasterio.open(
+        folder / name,
+        "w",
+        driver="GTiff",
+        count=len(patch.bands),
+        height=size,
+        width=size,
+        dtype="float32",
+        crs=str(patch.grid.crs),
+        transform=patch.grid.affine,
+        nodata=np.nan,
+        compress="DEFLATE",
+        predictor=3,
+    ) as target:
+        target.write(patch.bands)
+        target.update_tags(label=patch.label, point=patch.point, scene=patch.scene)
+        for number, band in enumerate(params.bands.bands, start=1):
+            target.set_band_description(number, band)
+    crs = str(patch.grid.crs)
+    return {
+        "file": name,
+        "point": patch.point,
+        "scene": patch.scene,
+        "date": day,
+        "label": patch.label,
+        "bounds": [float(v) for v in bounds],
+        "crs": crs,
+        "geometry": project(shapely.box(*bounds), crs, LONLAT),
+    }
+
+
+def _index(rows: list[dict[str, Any]], dropped: Dropped, where: str) -> gpd.GeoDataFrame:
+    why = f"{dropped.outside} outside, {dropped.edge} at an edge, {dropped.missing} without data"
+    if not rows:
+        raise InputError(
+            f"no point lies well inside a scene ({why})",
+            where=where,
+            remedy="check the points' CRS and the scenes",
+        )
+    index = gpd.GeoDataFrame(rows, geometry="geometry", crs=LONLAT)
+    if set(index["label"]) != {0, 1}:
+        raise InputError(
+            f"only label {rows[0]['label']} is left ({why})",
+            where=where,
+            remedy="add points of the other class inside the scenes",
+        )
+    return index
+
+
+def _draw(
+    folder: Path,
+    sample: list[Patch],
+    params: MiningParams,
+    scenes: list[RadarScene],
+    points: gpd.GeoDataFrame,
+) -> None:
+    for label, name in ((1, "mines"), (0, "others")):
+        chosen = [p for p in sample if p.label == label]
+        sheet = figures.contact_sheet(
+            np.stack([p.bands for p in chosen]),
+            params.bands.bands,
+            [f"point {p.point}" for p in chosen],
+            heading=f"Patches of {name}",
+        )
+        write_atomic(folder / f"contact_{name}.png", figures.png(sheet))
+    outlines = [
+        project(shapely.box(*s.grid.extent.boundingbox), str(s.grid.crs), LONLAT) for s in scenes
+    ]
+    drawn = figures.study_area(gpd.GeoDataFrame(geometry=outlines, crs=LONLAT), points)
+    write_atomic(folder / "study_area.png", figures.png(drawn))
+
+
+def read_patches(folder: Path) -> tuple[PatchSet, BandParams, PatchParams]:
+    """Read a folder of patches and the recipe they were cut by.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such folder.
+    InputError
+        If the index or a patch is missing or damaged, or a patch has another size or other bands.
+    """
+    from curupira.mining.dataset import PatchSet
+
+    bands, params, index = _read_index(Path(folder))
+    stack = np.empty(
+        (len(index), len(bands.bands), params.size_px, params.size_px), dtype=np.float32
+    )
+    digest = hashlib.sha256()
+    for number, row in enumerate(index.itertuples()):
+        stack[number] = _read_patch(Path(folder) / str(row.file), bands, params)
+        digest.update(f"{row.file} {row.point} {row.label}\n".encode())
+        digest.update(stack[number].tobytes())
+    centres = index.geometry.to_crs(default_crs(shapely.box(*index.total_bounds))).centroid
+    table = pd.DataFrame(index.drop(columns=["geometry", "bounds"]))
+    table["x_m"], table["y_m"] = centres.x.to_numpy(), centres.y.to_numpy()
+    return PatchSet(stack, table, digest.hexdigest()), bands, params
+
+
+def _read_index(folder: Path) -> tuple[BandParams, PatchParams, gpd.GeoDataFrame]:
+    if not folder.is_dir():
+        raise ConfigError("no such folder", where=folder, remedy="run curupira mining patches")
+    remedy = "cut the patches again with curupira mining patches"
+    try:
+        recipe = json.loads((folder / RECIPE).read_text(encoding="utf-8"))
+        index = gpd.read_parquet(folder / INDEX)
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        raise InputError(
+            f"no patches can be read ({error})", where=folder, remedy=remedy
+        ) from error
+    if recipe.get("format") != FORMAT:
+        raise InputError(
+            f"patches of format {recipe.get('format')}, this program reads {FORMAT}",
+            where=folder,
+            remedy=remedy,
+        )
+    where = str(folder / RECIPE)
+    bands = validated(BandParams, recipe["bands"], where=where)
+    params = validated(PatchParams, recipe["patches"], where=where)
+    wrong = index[~index["label"].isin([0, 1])]
+    if len(wrong):
+        raise InputError(f"{len(wrong)} patches have no label 0 or 1", where=folder / INDEX)
+    return bands, params, index.sort_values("file", ignore_index=True)
+
+
+def _read_patch(path: Path, bands: BandParams, params: PatchParams) -> Any:
+    remedy = "cut all patches anew in one go"
+    with open_raster(str(path)) as dataset:
+        size = (dataset.height, dataset.width)
+        if size != (params.size_px, params.size_px):
+            raise InputError(
+                f"the patch has {size[0]} x {size[1]} pixels, not {params.size_px}",
+                where=path,
+                remedy=remedy,
+            )
+        if list(dataset.descriptions) != list(bands.bands):
+            raise InputError(
+                f"the patch has the bands {list(dataset.descriptions)}, not {list(bands.bands)}",
+                where=path,
+                remedy=remedy,
+            )
+        patch = dataset.read()
+    missing = float(np.isnan(patch[0]).mean())
+    if missing > params.missing_share:
+        raise InputError(
+            f"{missing:.0%} of the patch is missing", where=path, remedy="delete it, or cut anew"
+        )
+    return patch
