@@ -140,7 +140,7 @@ def log_ratio(
     -------
     ``(time, y, x)``; NaN where the image, the reference level or the spread is missing.
     """
-    flat = np.ascontiguousarray(db, dtype=np.float32).reshape(len(db), -1)
+    flat = np.ascontiguousarray(db, dtype=np.float32).reshape(len(db), reference_db.size)
     out = np.empty_like(flat)
     level = np.ascontiguousarray(reference_db, dtype=np.float32).ravel()
     scale = np.float32(_PER_SPREAD) / np.ascontiguousarray(spread, dtype=np.float32).ravel()
@@ -190,8 +190,8 @@ def accumulate(
         Log prior odds, ``(y, x)`` or a scalar array; None: 0.
     """
     shape = ratio.shape[1:]
-    flat = np.ascontiguousarray(ratio, dtype=np.float32).reshape(len(ratio), -1)
-    pixels = flat.shape[1]
+    pixels = math.prod(shape)
+    flat = np.ascontiguousarray(ratio, dtype=np.float32).reshape(len(ratio), pixels)
     odds = np.broadcast_to(np.float32(0) if prior is None else prior, shape).ravel()
     odds = np.ascontiguousarray(odds, dtype=np.float32)
     count, first, last, issue = (np.empty(pixels, dtype=np.int32) for _ in range(4))
