@@ -145,7 +145,7 @@ class Monitor(_Section):
         }
         # Masks count by their pixels (``MaskSet.hash``), not by where their layers came from.
         document["grid"].pop("tile_px")
-        document["source"].pop("catalogue")
+        document["source"].pop("catalogue", None)
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
 
 
