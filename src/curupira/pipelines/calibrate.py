@@ -31,8 +31,9 @@ from curupira.detect.threshold import threshold_db
 from curupira.errors import ConfigError, InputError
 from curupira.grid import SIRGAS_2000, project
 from curupira.pipelines import masks
+from curupira.pipelines.images import Detector, Image, rasterise, read_block, usable_image
 from curupira.pipelines.masks import MONITORED
-from curupira.pipelines.warn import COPIES, Detector, Image, rasterise, read_block, usable_image
+from curupira.pipelines.warn import COPIES
 from curupira.progress import Report, silent
 from curupira.records import group_acquisitions
 from curupira.report.distance import DistanceView, distance_figure
