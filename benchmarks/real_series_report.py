@@ -16,15 +16,21 @@ REPLICATES = 2000
 
 #: `curupira` with one piece changed.
 ABLATION: dict[str, dict[str, Any]] = {
-    "population spread only": {"evidence_own_share": 0.0},
-    "own spread only": {"evidence_own_share": 1.0},
+    "population's spread only": {"evidence_own_share": 0.0},
+    "own spread, at least 0.45 dB": {"evidence_own_share": 1.0},
+    "own spread only": {"evidence_own_share": 1.0, "evidence_spread_db": 0.1},
     "normal tails": {"evidence_tail": 100.0},
-    "no forest share": {"evidence_forest_share": 0.01},
+    "no share that looks like forest": {"evidence_forest_share": 0.01},
     "no rise": {"evidence_rise_share": 0.0},
-    "deep drops only (3 dB)": {"evidence_drop_db": 3.0},
+    "deep drops (3 dB)": {"evidence_drop_db": 3.0},
+    "narrow drops (1.2 dB)": {"evidence_drop_sd_db": 1.2},
+    "level from two years": {"evidence_history_months": 24, "evidence_history_images": 200},
+    "level from 16 images": {"evidence_history_images": 16},
+    "floor at -1": {"evidence_floor": -1.0},
     "detection period of 2 months": {"detection_months": 2},
     "detection period of 8 months": {"detection_months": 8},
-    "floor at -3": {"evidence_floor": -3.0},
+    "confirmed from 3.5 nats": {"confirm_confidence": 0.6035},
+    "confirmed from 5 nats": {"confirm_confidence": 0.9255},
 }
 
 

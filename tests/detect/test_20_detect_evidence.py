@@ -123,7 +123,7 @@ def test_sums_agree_with_a_slow_reference(seed: int, prior: float) -> None:
     drops[:, :3] = np.nan
     ratio = _ratio(drops)
     sums = accumulate(ratio, _days(12), EVIDENCE, np.array(prior, np.float32))
-    for pixel in random.choice(700, 40, replace=False).tolist() + [0]:
+    for pixel in [0, *random.choice(700, 40, replace=False).tolist()]:
         count, first, last, issue, peak = _slow(ratio[:, 0, pixel], _days(12), prior)
         assert sums.n_alerts[0, pixel] == count
         assert sums.first_flag_days[0, pixel] == first
@@ -175,7 +175,7 @@ def test_one_strong_image_confirms_and_several_weak_ones_do() -> None:
     assert sums.first_flag_days[0, 1] == 1012
 
 
-def test_the_spread_is_drawn_towards_the_population() -> None:
+def test_the_spread_is_the_populations_or_more() -> None:
     random = np.random.default_rng(5)
     db = LEVEL + random.normal(0, [0.3, 1.5], (60, 1, 2)).astype(np.float32)
     db[::7] = np.nan
@@ -183,10 +183,11 @@ def test_the_spread_is_drawn_towards_the_population() -> None:
     level = reference_level(power, 10)
     spread = spread_db(power, level, EVIDENCE)
     own = 1.4826 * np.nanmedian(np.abs(db - level), axis=0)
-    share = EVIDENCE.evidence_own_share
-    expected = np.sqrt(share * own**2 + (1 - share) * EVIDENCE.evidence_spread_db**2)
+    expected = np.maximum(EVIDENCE.evidence_spread_db, EVIDENCE.evidence_own_share * own)
     np.testing.assert_allclose(spread, expected, rtol=1e-3)
+    assert spread[0, 0] == np.float32(EVIDENCE.evidence_spread_db) < spread[0, 1]
     np.testing.assert_array_equal(spread_db(power[::-1], level, EVIDENCE), spread)
+    assert np.isnan(spread_db(power, np.full_like(level, np.nan), EVIDENCE)).all()
 
 
 def test_the_history_is_the_newest_months_spread_evenly() -> None:

@@ -76,7 +76,7 @@ def history_images(
 
 
 def spread_db(history: FloatArray, reference_db: FloatArray, params: EvidenceParams) -> FloatArray:
-    """Spread of forest about its reference level: the pixel's own, drawn towards the population's.
+    """Spread of forest about its reference level: the population's, or more for a restless pixel.
 
     Parameters
     ----------
@@ -90,17 +90,19 @@ def spread_db(history: FloatArray, reference_db: FloatArray, params: EvidencePar
 
     Returns
     -------
-    ``(y, x)`` dB: root of the weighted mean of both squares, the own one 1.4826 times the median
-    absolute deviation. NaN without reference or history.
+    ``(y, x)`` dB: ``evidence_spread_db``, or ``evidence_own_share`` of the pixel's own (1.4826
+    times the median absolute deviation) where that is more. A spread from some 30 images is itself
+    uncertain by a fifth: taken at its word, quiet pixels would cry wolf. NaN without reference or
+    history.
     """
     flat, pixels = strips_of(history)
     centre, _ = strips_of(reference_db[np.newaxis])
     deviation = np.empty(flat.shape[1], np.float32)
     _deviation_strips(flat, centre[0], median_network(len(flat)), deviation)
     own = _MAD_TO_SD * deviation[:pixels].reshape(reference_db.shape)
-    share = np.float32(params.evidence_own_share)
-    population = np.float32(params.evidence_spread_db**2)
-    return np.asarray(np.sqrt(share * own**2 + (1 - share) * population), dtype=np.float32)
+    least = np.float32(params.evidence_spread_db)
+    spread: FloatArray = np.maximum(least, np.float32(params.evidence_own_share) * own)
+    return spread
 
 
 def log_ratio_table(params: EvidenceParams) -> FloatArray:

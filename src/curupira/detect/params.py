@@ -174,7 +174,7 @@ class EvidenceParams(_Section):
         ge=0.1, le=3, description="Spread of filtered forest over time, dB. Source: own."
     )
     evidence_own_share: float = Field(
-        ge=0, le=1, description="Share of the pixel's own variance in its spread. Source: own."
+        ge=0, le=2, description="Least share of the pixel's own spread that counts. Source: own."
     )
     evidence_tail: float = Field(
         ge=1, le=100, description="Degrees of freedom of forest's Student t. Source: own."
