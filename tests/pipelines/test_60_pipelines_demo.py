@@ -104,15 +104,15 @@ def event(name, geometry, day=date(2023, 10, 20)):
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory):
-    """Two of the sample's four bursts: half the time, and two drops and two days."""
+    """Two neighbours of the sample's four bursts: less than half the time."""
     found = demo.find_samples()
     folder = tmp_path_factory.mktemp("samples") / "rtc"
     bursts = sorted(p.name for p in found.images.glob("T137-*"))
-    for burst in (bursts[0], bursts[3]):
+    for burst in bursts[2:]:
         shutil.copytree(found.images / burst, folder / burst)
     document = json.loads((found.images / "area.geojson").read_text())
     document["features"] = [
-        f for f in document["features"] if f["properties"]["burst"] in (bursts[0], bursts[3])
+        f for f in document["features"] if f["properties"]["burst"] in bursts[2:]
     ]
     (folder / "area.geojson").write_text(json.dumps(document))
     return demo.Samples(folder, found.monitor)
@@ -206,7 +206,10 @@ def test_large_planted_clearings_are_confirmed_and_the_untouched_images_stay_qui
         assert met.warning.confirmed
         # Two images of every 12 days, the first at most 12 days after the clearing.
         assert 12 <= met.days <= 36
-        assert 0.4 * made.area_ha < met.warning.area_ha < 1.6 * made.area_ha
+        # What is confirmed is masked from then on; later flags around it are warnings of their own.
+        there = shapely.union_all([w.geometry for w in found.warned if w.confirmed])
+        assert shapely.intersection(there, made.geometry).area > 0.4 * made.geometry.area
+        assert met.warning.area_ha < 1.3 * made.area_ha
     # Hardly any change is known here.
     assert sum(w.confirmed for w in found.other) <= 1
     assert len(findings.collect(real, []).warned) <= 2
@@ -217,10 +220,10 @@ def test_warnings_are_matched_with_events_by_a_quarter_of_either(real, planted):
     workspace, _ = planted
     warned = [w for w in findings.collect(workspace, []).warned if w.confirmed]
     first = max(warned, key=lambda w: w.area_ha).geometry
-    west, south, east, _ = first.bounds
+    west, _, east, _ = first.bounds
     far = shapely.affinity.translate(first, 10 * (east - west))
     around = first.buffer(2000)
-    sliver = shapely.box(west, south, west + 0.05 * (east - west), south + 1)
+    speck = first.representative_point().buffer(10)
     named = [event("same", first), event("around", around), event("far", far)]
     found = findings.collect(workspace, [*named, event("later", first, date(2025, 6, 1))])
     met = {m.event.name: m for m in found.met}
@@ -229,7 +232,7 @@ def test_warnings_are_matched_with_events_by_a_quarter_of_either(real, planted):
     assert met["far"].warning is None
     assert met["far"].days is None
     assert met["later"].warning is None  # it was warned before it began
-    assert findings.collect(workspace, [event("sliver", sliver)]).met[0].warning is not None
+    assert findings.collect(workspace, [event("speck", speck)]).met[0].warning is not None
     shifted = shapely.affinity.translate(first, 0.9 * (east - west))
     assert findings.collect(workspace, [event("shifted", shifted)]).met[0].warning is None
 
