@@ -17,13 +17,39 @@ from curupira.errors import ConfigError, InputError
 from curupira.grid import LONLAT, project
 from curupira.mining import figures
 from curupira.mining.evaluate import Evaluation, above, evaluate, table
-from curupira.mining.params import GridParams, ScoreParams
+from curupira.mining.params import GridParams, ScoreParams, validated
 from curupira.mining.reference_grid import metric_crs, polygons_of, reference_grid
 from curupira.pipelines.mine_patches import read_aoi
 from curupira.pipelines.outputs import fresh_folder, write_geojson, write_gpkg
 from curupira.sources.vector import read_vector
 
 METRICS, TABLE = "metrics.json", "table.json"
+
+
+def grid_params(**options: float | str | None) -> GridParams:
+    """Grid parameters; an option that is None keeps its default.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of its range.
+    """
+    return validated(GridParams, _given(options), where="reference-grid")
+
+
+def score_params(**options: float | str | None) -> ScoreParams:
+    """Scoring parameters; an option that is None keeps its default.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of its range.
+    """
+    return validated(ScoreParams, _given(options), where="evaluate")
+
+
+def _given(options: dict[str, float | str | None]) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if value is not None}
 
 
 def make_grid(
@@ -80,6 +106,11 @@ def pair_regions(
         raise ConfigError(
             "two regions have one name", where="--region", remedy="name them with --region"
         )
+    for name in chosen:
+        if not name or Path(name).name != name:
+            raise ConfigError(
+                f"{name!r} cannot name a folder", where="--region", remedy="use letters and digits"
+            )
     return [Region(*row) for row in zip(chosen, detections, references, strict=True)]
 
 
