@@ -16,10 +16,14 @@ SLICE_GAP = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One band of a scene: a raster file (absolute path or URL) and its 1-based band number."""
+    """One band of a scene: a raster file (absolute path or URL) and its 1-based band number.
+
+    ``checksum`` is the multihash that the catalogue states (``file:checksum``), or empty.
+    """
 
     href: str
     band: int = 1
+    checksum: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,7 +201,11 @@ def _assets(
         number = asset.extra_fields.get(BAND_FIELD, 1)
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise _bad(item, f"assets.{key}.{BAND_FIELD}", f"{number!r} is no band number")
-        found[band] = Asset(resolve_href(asset.href, item.get_self_href()), number)
+        found[band] = Asset(
+            resolve_href(asset.href, item.get_self_href()),
+            number,
+            str(asset.extra_fields.get("file:checksum", "")),
+        )
     if not found:
         wanted = ", ".join(key for key in assets.values() if key)
         raise _bad(item, "assets", f"none of {wanted or 'the bands'}", "name them in [source]")

@@ -18,7 +18,7 @@ from curupira.codes import RunState, SceneState
 from curupira.config import Workspace
 from curupira.cube.archive import Cube
 from curupira.errors import CurupiraError, InputError
-from curupira.pipelines import masks, products
+from curupira.pipelines import masks, products, sourcing
 from curupira.pipelines.evaluate import Evaluator
 from curupira.pipelines.images import Detector
 from curupira.pipelines.ingest import (
@@ -122,7 +122,9 @@ class Run:
     def play(self) -> RunSummary:
         """Find what is pending and, unless this is a dry run, work it off night by night."""
         grid, preset = self.workspace.grid, self.workspace.preset
-        found = discover(self.workspace, self.now())
+        with self.store.reading() as session:
+            mark = None if self.options.force else sourcing.read_mark(session)
+        found = discover(self.workspace, self.now(), mark)
         self.summary.pending = self._pending(found)
         if self.options.dry_run:
             return self.summary
@@ -130,6 +132,7 @@ class Run:
         cube = Cube.open(self.workspace.cube_path, grid, create=True)
         mask_set = masks.load(self.workspace, self.now())
         with self.store.transaction() as session:
+            sourcing.keep_product(session, self.workspace.monitor.source)
             runs.start(
                 session,
                 run_id=self.summary.run_id,
@@ -162,6 +165,9 @@ class Run:
             )
             with executor(scheduler, threads) as run_blocks:
                 self._nights(found, cube, detector, run_blocks)
+            if self.options.until is None:
+                with self.store.transaction() as session:
+                    sourcing.write_mark(session, self.workspace, found.scenes)
         except BaseException as error:
             self._close(cube, RunState.FAILED, str(error))
             raise

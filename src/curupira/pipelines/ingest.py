@@ -13,6 +13,7 @@ from curupira.blocks import parse_memory, split
 from curupira.config import Workspace
 from curupira.cube.archive import Cube
 from curupira.errors import CurupiraError, InputError
+from curupira.pipelines import sourcing
 from curupira.records import Scene
 from curupira.sources import catalogue
 from curupira.sources.checks import check_scene
@@ -35,8 +36,10 @@ class Discovery:
     older: Mapping[str, list[Scene]]
 
 
-def discover(workspace: Workspace, now: datetime) -> Discovery:
-    """Read the catalogue and keep what the monitor file asks for.
+def discover(workspace: Workspace, now: datetime, mark: sourcing.Mark | None = None) -> Discovery:
+    """Read or search the source and keep what the monitor file asks for.
+
+    ``mark`` is what an earlier run has found; None: everything is asked for again.
 
     Raises
     ------
@@ -49,13 +52,7 @@ def discover(workspace: Workspace, now: datetime) -> Discovery:
     def on_bad(scene_id: str, error: InputError) -> None:
         refused.append((scene_id, str(error)))
 
-    everything = catalogue.read_catalogue(
-        workspace.href(params.catalogue),
-        params.assets,
-        required=params.required,
-        on_bad=on_bad,
-        now=now,
-    )
+    everything = sourcing.offered(workspace, now, on_bad, mark)
     wanted = catalogue.select(everything, params, area=workspace.area, since=None, until=None)
     unique, duplicates = catalogue.drop_duplicates(wanted)
     # An older version of the same product is no fault; two products with one timestamp are.
@@ -129,7 +126,10 @@ def try_store(
     """Store a scene's image, or report why it cannot be used and return None."""
     monitor = workspace.monitor
     try:
-        return store_image(scene, grid, cube, monitor.source, monitor.compute.memory)
+        return sourcing.images(workspace).use(
+            scene,
+            lambda ready: store_image(ready, grid, cube, monitor.source, monitor.compute.memory),
+        )
     except InputError as error:
         on_bad(scene, error)
         return None

@@ -1,4 +1,4 @@
-"""Scenes of a static STAC catalogue: reading, duplicates, selection."""
+"""Scenes of STAC items: reading a static catalogue, duplicates, selection."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ from curupira.stac import is_remote, item_scene, resolve_href
 from curupira.units import add_months
 
 OnBad = Callable[[str, InputError], None]
+#: Place of an item, and its document or what is wrong with it.
+Found = tuple[str, dict[str, Any] | InputError]
+Adapt = Callable[[dict[str, Any]], dict[str, Any] | InputError]
 #: Footprints that share this part of the smaller one show the same ground.
 SAME_GROUND = 0.9
 #: What pystac raises for documents that are no items.
@@ -42,6 +45,7 @@ def read_catalogue(
     required: Collection[str] = ("vh",),
     on_bad: OnBad | None,
     now: datetime | None = None,
+    adapt: Adapt | None = None,
 ) -> list[Scene]:
     """Read every scene of a catalogue, in time order.
 
@@ -57,6 +61,8 @@ def read_catalogue(
         Called with the scene's id and the reason for each unusable item; None: the first raises.
     now
         Aware time after which no image can have been taken; None: not checked.
+    adapt
+        Puts another provider's items into our terms.
 
     Raises
     ------
@@ -74,8 +80,30 @@ def read_catalogue(
             where=root,
             remedy="correct [source] catalogue, or make one with 'curupira source index DIR'",
         )
+    found = (
+        (place, adapt(document) if adapt and isinstance(document, dict) else document)
+        for place, document in _items(root)
+    )
+    return read_items(found, assets, required=required, on_bad=on_bad, now=now)
+
+
+def read_items(
+    documents: Iterable[Found],
+    assets: Mapping[str, str],
+    *,
+    required: Collection[str],
+    on_bad: OnBad | None,
+    now: datetime | None,
+) -> list[Scene]:
+    """Read the scenes of item documents, in time order; the rest as for ``read_catalogue``.
+
+    Parameters
+    ----------
+    documents
+        The place of each and the document, or what is wrong with it.
+    """
     scenes = []
-    for name, found in _items(root):
+    for name, found in documents:
         try:
             if isinstance(found, InputError):
                 raise found
@@ -99,7 +127,7 @@ def _order(scene: Scene) -> tuple[datetime, str, datetime]:
     return scene.acquired, scene.scene_id, scene.created
 
 
-def _items(root: str) -> Iterator[tuple[str, dict[str, Any] | InputError]]:
+def _items(root: str) -> Iterator[Found]:
     """Yield (place, item document or what is wrong with it), following child links once each."""
     pending, seen = [root], set[str]()
     while pending:

@@ -49,6 +49,12 @@ def open_raster(href: str) -> Iterator[DatasetReader]:
         try:
             yield dataset
         except RasterioError as error:
+            if is_remote(href):
+                raise SourceError(
+                    f"breaks off while it is read ({_cause(error)})",
+                    where=href,
+                    remedy="try again later",
+                ) from error
             raise InputError(
                 f"its pixels cannot be read ({_cause(error)})", where=href, remedy=_AGAIN
             ) from error
