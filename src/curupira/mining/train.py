@@ -103,7 +103,7 @@ def fit(
     options = params.training
     mean, sd = band_statistics(data.bands[train]) if options.zscore == "training" else (None, None)
     filled = torch.from_numpy(fill_missing(data.bands, mean))
-    labels = torch.from_numpy(data.labels)
+    labels = torch.tensor(data.labels)
     # The seed governs this training alone: the caller's random numbers stay as they were.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)

@@ -1,0 +1,235 @@
+"""The network is the paper's, learns, repeats itself, and survives disk and export."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from curupira import presets
+from curupira.errors import ConfigError, InputError
+from curupira.mining.classify import onnx_engine, plain_engine, torch_engine
+from curupira.mining.dataset import PatchSet, band_statistics, batches, fill_missing
+from curupira.mining.model import Normalisation, load_model, save_model
+from curupira.mining.network import Folded, MiningNetwork, Scorer, count_parameters, focal_loss
+from curupira.mining.params import MiningParams
+from curupira.mining.train import fit, validation_metrics
+
+PRESET = presets.load("unesp_2025", "mining")
+PARAMS = MiningParams.from_preset(PRESET)
+RECORD = {
+    "data_hash": "x", "seed": 0, "epoch": 1, "patches": {}, "metrics": {}, "history": {},
+    "software": {},
+}  # fmt: skip
+
+
+def unlike(seed=0):
+    """A network whose normalisations are far from what they begin with, some falling."""
+    torch.manual_seed(seed)
+    network = MiningNetwork(3, PARAMS.network)
+    for norm in network.norms:
+        norm.running_mean.uniform_(0, 0.5)
+        norm.running_var.uniform_(0.05, 0.5)
+        norm.weight.data.uniform_(-0.5, 1.5)
+        norm.bias.data.uniform_(-0.5, 0.5)
+    return network.eval()
+
+
+def test_parameters_are_the_paper_s():
+    network = MiningNetwork(3, PARAMS.network)
+    assert count_parameters(network) == (102_082, 448)
+    # By hand: convolutions, normalisations, dense layers.
+    convolutions = 3 * 32 * 9 + 32 + 32 * 64 * 9 + 64 + 64 * 128 * 9 + 128
+    assert convolutions + 2 * (32 + 64 + 128) + 128 * 64 + 64 + 64 * 2 + 2 == 102_082
+
+
+def test_shapes():
+    network = MiningNetwork(3, PARAMS.network).eval()
+    for side in (104, 52):
+        assert network(torch.zeros(2, 3, side, side)).shape == (2, 2)
+    probability = Scorer(network, [0, 0, 0], [1, 1, 1])(torch.randn(4, 3, 104, 104))
+    assert probability.shape == (4,)
+    assert ((probability > 0) & (probability < 1)).all()
+
+
+def test_order_of_the_layers_by_hand():
+    # ReLU stands before the normalisation: with a zero convolution only the shift comes through.
+    network = unlike()
+    for convolve in network.convolutions:
+        convolve.weight.data.zero_()
+        convolve.bias.data.fill_(-1.0)
+    norm = network.norms[2]
+    constant = norm.bias - norm.running_mean * norm.weight / torch.sqrt(norm.running_var + 1e-3)
+    expected = network.output(torch.relu(network.dense(constant)))
+    torch.testing.assert_close(network(torch.randn(1, 3, 104, 104))[0], expected)
+
+
+def test_focal_loss_by_hand():
+    logits = torch.tensor([[0.0, math.log(3.0)], [math.log(4.0), 0.0]])
+    labels = torch.tensor([1, 1])
+    # p_t = 0.75 and 0.2.
+    terms = [0.25 * (1 - p) ** 2 * -math.log(p) for p in (0.75, 0.2)]
+    assert focal_loss(logits, labels, PARAMS.training).item() == pytest.approx(sum(terms) / 2)
+    weighted = MiningParams.from_preset(PRESET.replace(focal_weight="class")).training
+    others = torch.tensor([0, 0])
+    # The rest gets 1 - alpha.
+    plain = focal_loss(logits, others, PARAMS.training)
+    assert focal_loss(logits, others, weighted).item() == pytest.approx(3 * plain.item())
+    assert focal_loss(logits, labels, weighted).item() == pytest.approx(sum(terms) / 2)
+
+
+def test_folding_changes_nothing():
+    network = unlike()
+    assert not Folded(network).increasing[0]
+    patches = torch.randn(6, 3, 104, 104)
+    with torch.no_grad():
+        torch.testing.assert_close(Folded(network)(patches), network(patches), rtol=0, atol=1e-5)
+
+
+def test_z_scores():
+    rng = np.random.default_rng(0)
+    patches = rng.normal([[[[-7]], [[-14]]]], [[[[2]], [[3]]]], (20, 2, 16, 16)).astype(np.float32)
+    patches[0, :, :2] = np.nan
+    mean, sd = band_statistics(patches)
+    assert mean == pytest.approx([-7, -14], abs=0.1)
+    assert sd == pytest.approx([2, 3], abs=0.1)
+    filled = fill_missing(patches, mean)
+    z = Scorer(torch.nn.Identity(), mean, sd).normalise(torch.from_numpy(filled))
+    assert z[0, :, :2].abs().max() < 1e-5
+    own = Scorer(torch.nn.Identity(), None, None).normalise(
+        torch.from_numpy(fill_missing(patches, None))
+    )
+    torch.testing.assert_close(own.mean(dim=(2, 3)), torch.zeros(20, 2), atol=1e-5, rtol=0)
+    with pytest.raises(InputError, match="band 2 is constant"):
+        band_statistics(np.stack([patches[:, 0], np.ones_like(patches[:, 0])], axis=1))
+
+
+def test_augmentation_only_turns():
+    patches = torch.arange(2 * 16, dtype=torch.float32).reshape(2, 1, 4, 4)
+    seen = set()
+    for seed in range(60):
+        generator = torch.Generator().manual_seed(seed)
+        for batch, _ in batches(patches, torch.zeros(2), 2, generator=generator, augment=True):
+            for patch in batch:
+                assert patch.sum() in (patches[0].sum(), patches[1].sum())
+                seen.add(tuple(patch.flatten().tolist()))
+    assert len(seen) == 16
+
+
+def small_set(n=32, side=32, seed=0):
+    """Half of the patches have a dark square somewhere."""
+    rng = np.random.default_rng(seed)
+    bands = rng.normal([[[[-7]], [[-14]], [[-3.5]]]], 1.5, (n, 3, side, side)).astype(np.float32)
+    labels = np.arange(n) % 2
+    for patch in bands[labels == 1]:
+        y, x = rng.integers(2, side - 12, 2)
+        patch[:2, y : y + 9, x : x + 9] -= 4
+    index = pd.DataFrame({"point": np.arange(n), "label": labels})
+    return PatchSet(bands, index, "hash")
+
+
+SMALL = PRESET.replace(size_px=32, norm_momentum=0.2)
+
+
+def run(seed=0, **options):
+    data = small_set()
+    params = MiningParams.from_preset(SMALL.replace(**options))
+    everything = np.ones(32, dtype=bool)
+    return data, fit(data, everything, everything, params, seed=seed)
+
+
+def test_it_overfits_32_patches():
+    data, found = run(epochs=40, dropout=0.0)
+    assert ((found.probability > 0.5) == data.labels).all()
+    assert found.history.loss[-1] < 0.1 * found.history.loss[0]
+
+
+def test_training_repeats_itself_on_a_cpu():
+    before = torch.random.get_rng_state()
+    one, two, other = (run(seed=s, epochs=2, augment=True)[1] for s in (3, 3, 4))
+    assert torch.equal(before, torch.random.get_rng_state())
+    for a, b in zip(
+        one.network.state_dict().values(), two.network.state_dict().values(), strict=True
+    ):
+        assert torch.equal(a, b)
+    assert one.history == two.history
+    assert not torch.equal(one.network.dense.weight, other.network.dense.weight)
+
+
+def test_early_stopping_keeps_the_best_epoch():
+    _, found = run(epochs=60, patience=3, learning_rate=0.02, dropout=0.0)
+    losses = found.history.validation_loss
+    assert found.epoch == int(np.argmin(losses)) + 1
+    assert len(losses) == min(60, found.epoch + 3)
+
+
+def test_validation_metrics_by_hand():
+    labels = np.array([1, 1, 0, 0, 1, 0])
+    probability = np.array([0.9, 0.4, 0.6, 0.1, 0.8, 0.2], np.float32)
+    found = validation_metrics(labels, probability, np.arange(6))
+    assert found["confusion"] == {"tp": 2, "fp": 1, "fn": 1, "tn": 2}
+    assert found["precision"]["value"] == pytest.approx(2 / 3)
+    assert found["f1"]["value"] == pytest.approx(2 / 3)
+    assert found["accuracy"] | {"low": 0, "high": 0} == {
+        "value": pytest.approx(4 / 6), "low": 0, "high": 0, "n": 6
+    }  # fmt: skip
+    assert found["precision"]["low"] < 2 / 3 < found["precision"]["high"]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    scaling = Normalisation(kind="training", mean=[-7.0, -14.0, -3.5], sd=[2.0, 2.0, 1.0])
+    save_model(folder, unlike(5), scaling, PRESET, RECORD)
+    return folder
+
+
+def test_a_saved_model_and_its_engines_agree(saved):
+    model = load_model(saved)
+    rng = np.random.default_rng(1)
+    patches = rng.normal([[[[-7]], [[-14]], [[-3.5]]]], 3, (19, 3, 104, 104)).astype(np.float32)
+    with torch.no_grad():
+        direct = Scorer(unlike(5), model.card.normalisation.mean, model.card.normalisation.sd)
+        expected = direct.eval()(torch.from_numpy(patches)).numpy()
+    np.testing.assert_array_equal(model.scorer(torch.from_numpy(patches)).detach(), expected)
+    for engine in (
+        plain_engine(model),
+        onnx_engine(model),
+        torch_engine(model, torch.device("cpu")),
+    ):
+        np.testing.assert_allclose(engine(patches), expected, atol=1e-5, rtol=0)
+        assert engine(patches[:0]).shape == (0,)
+    assert model.card.parameters == {"trainable": 102_082, "running": 448}
+    assert model.card.units == {"vv": "dB", "vh": "dB", "pa": "dB"}
+    assert model.params == PARAMS
+    assert model.card.preset_hash == PRESET.hash
+
+
+def copied(saved, tmp_path, **changes):
+    for path in saved.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    card = json.loads((tmp_path / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps(card | changes))
+    return tmp_path
+
+
+def test_models_that_cannot_be_used(saved, tmp_path):
+    with pytest.raises(ConfigError, match="no such model"):
+        load_model(tmp_path / "none")
+    with pytest.raises(InputError, match="name a model folder"):
+        load_model(tmp_path)
+    with pytest.raises(InputError, match="format 7, this program reads 1"):
+        load_model(copied(saved, tmp_path, format=7))
+    with pytest.raises(InputError, match="size_px"):
+        load_model(copied(saved, tmp_path, size_px=None))
+    with pytest.raises(InputError, match="not the weights"):
+        load_model(copied(saved, tmp_path, weights_sha256="0"))
+    with pytest.raises(InputError, match="do not fit the network"):
+        load_model(copied(saved, tmp_path, bands=["vv", "vh"]))
+    (tmp_path / "model.json").write_text("{")
+    with pytest.raises(InputError, match="no JSON"):
+        load_model(tmp_path)

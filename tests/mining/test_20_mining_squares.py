@@ -1,0 +1,96 @@
+"""Four squares a hit, merged as in the paper's Figure 5; engines do not decide."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import shapely
+from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from odc.geo.geobox import GeoBox
+
+from curupira.mining.squares import four_squares, merge_squares, squares_of
+from curupira.mining.windows import WindowMap
+
+GRID = GeoBox((312, 312), Affine(10, 0, 500_000, 0, -10, 9_300_000), "EPSG:32721")
+
+
+def map_of(values, stride=52):
+    return WindowMap(np.array(values, dtype=np.float32), GRID, 104, stride)
+
+
+def test_figure_5_eight_squares_become_six():
+    found = map_of([[0.95, 0.85, 0.1]])
+    x, y = found.centres()
+    hits = np.column_stack([x[0, :2], y[0, :2]])
+    eight, _ = four_squares(hits, np.array([0.95, 0.85]), 520)
+    assert len(eight) == 8
+    six = squares_of(found, 0.8, 0.9)
+    assert len(six) == 6
+    assert six.geometry.area.tolist() == [270_400] * 6
+    assert six.total_bounds.tolist() == [500_000, 9_298_960, 501_560, 9_300_000]
+    # The shared pair is named once, with the better probability.
+    shared = six[six["n_windows"] == 2]
+    assert shared.total_bounds.tolist() == [500_520, 9_298_960, 501_040, 9_300_000]
+    assert shared["probability"].tolist() == pytest.approx([0.95, 0.95])
+    assert shapely.union_all(six.geometry).area == pytest.approx(6 * 270_400)
+
+
+def test_above_means_above():
+    found = map_of([[0.5, 0.75]])
+    assert len(squares_of(found, 0.75, 0.9)) == 0
+    assert len(squares_of(found, 0.5, 0.9)) == 4
+    assert len(squares_of(found, 0.4, 0.9)) == 6
+    assert len(squares_of(map_of([[np.nan, np.nan]]), 0.5, 0.9)) == 0
+
+
+def test_one_map_serves_every_threshold():
+    rng = np.random.default_rng(0)
+    found = map_of(rng.random((5, 5)))
+    low = squares_of(found, 0.6, 0.9)
+    high = squares_of(found, 0.8, 0.9)
+    kept = low[low["probability"] > 0.8]
+    assert {g.wkb for g in kept.normalize()} == {g.wkb for g in high.normalize()}
+
+
+@pytest.mark.parametrize(("shift", "left"), [(51.9, 1), (52.1, 2)])
+def test_ninety_per_cent_by_area(shift, left):
+    # A tenth of 520 m along one axis leaves 90 %.
+    centres = np.array([[0.0, 0.0], [shift, 0.0]])
+    kept, _, count = merge_squares(centres, np.array([0.9, 0.8]), 520, 0.9)
+    assert (len(kept), count.sum()) == (left, 2)
+
+
+def test_ninety_per_cent_counts_both_axes():
+    kept, _, _ = merge_squares(np.array([[0, 0], [40.0, 40.0]]), np.array([0.9, 0.8]), 520, 0.9)
+    assert len(kept) == 2
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)
+def test_merging_leaves_no_pair_and_loses_none(seed):
+    rng = np.random.default_rng(seed)
+    centres = rng.uniform(0, 300, (40, 2))
+    probability = rng.random(40).round(1)
+    kept, score, count = merge_squares(centres, probability, 520, 0.9)
+    shuffled = rng.permutation(40)
+    again = merge_squares(centres[shuffled], probability[shuffled], 520, 0.9)
+    np.testing.assert_array_equal(kept, again[0])
+    assert count.sum() == 40
+    assert score.max() == probability.max()
+
+    def shared(a, b):
+        return np.prod(np.maximum(0, 1 - np.abs(a - b) / 520))
+
+    pairs = [shared(a, b) for i, a in enumerate(kept) for b in kept[i + 1 :]]
+    assert max(pairs, default=0) < 0.9
+    assert all(max(shared(c, k) for k in kept) >= 0.9 - 1e-6 for c in centres)
+
+
+def test_the_map_as_a_raster():
+    found = map_of(np.zeros((5, 5)))
+    assert found.grid.extent.boundingbox == (500_260, 9_297_140, 502_860, 9_299_740)
+    assert found.grid.resolution.x == 520
+    x, y = found.centres()
+    np.testing.assert_allclose(found.grid.affine @ (0.5, 0.5), (x[0, 0], y[0, 0]))
