@@ -70,12 +70,18 @@ def measure(
         If the truth cannot be used.
     """
     crs = str(workspace.grid.crs)
-    frame = read_reference(truth, crs, date_field=date_field)
-    inside = project(shapely.segmentize(workspace.area, 0.02), LONLAT, crs)
-    events = to_events(frame[frame.geometry.intersects(inside)])
+    events = read_truth(workspace, truth, date_field=date_field)
     judged = read_store(workspace, crs)
     causes = false_causes(judged, events, CauseRasters(truth.parent / "truth"))
     return assess(judged.alerts, events, judged.watch, min_area_ha=min_area_ha, false_causes=causes)
+
+
+def read_truth(workspace: Workspace, truth: Path, *, date_field: str = "") -> list[Event]:
+    """Events of a truth file that touch the workspace's area, in the grid's system."""
+    crs = str(workspace.grid.crs)
+    frame = read_reference(truth, crs, date_field=date_field)
+    inside = project(shapely.segmentize(workspace.area, 0.02), LONLAT, crs)
+    return to_events(frame[frame.geometry.intersects(inside)])
 
 
 def to_events(frame: gpd.GeoDataFrame) -> list[Event]:

@@ -179,6 +179,7 @@ def bins_figure(bins: Sequence[Mapping[str, Any]], unit: str) -> Figure:
         extent = f"≥ {low:g}" if high is None else f"{low:g} to {high:g}"
         labels.append(f"{extent} {unit}\n{b['events']} / {b['warnings']}")
     axes.set_xticks(range(len(bins)), labels)
+    axes.set_xlim(-0.5, len(bins) - 0.5)
     axes.set_ylim(-0.03, 1.03)
     axes.set_ylabel("Accuracy", fontsize=TEXT_PT, color=INK)
     axes.set_xlabel("Bin, with its events / confirmed warnings", fontsize=TEXT_PT)
@@ -246,10 +247,12 @@ def delay_figure(delays: Sequence[DelayView]) -> Figure:
     figure = new_figure(WIDE_IN, 3.6)
     axes = figure.add_subplot()
     tidy(axes, grid=True)
+    last = max((float(c.days[-1]) for c in delays if c.days.size), default=60.0)
     for curve, colour, style in zip(delays, (VERMILLION, BLUE), ("-", "--"), strict=False):
-        days = np.concatenate([[0.0], curve.days])
+        days = np.concatenate([[0.0], curve.days, [last]])
         warned, low, high = (
-            np.concatenate([[0.0], part]) for part in (curve.warned, curve.low, curve.high)
+            np.concatenate([[0.0], part, part[-1:] if part.size else [0.0]])
+            for part in (curve.warned, curve.low, curve.high)
         )
         axes.step(days, warned, where="post", color=colour, ls=style, lw=1.7, label=curve.label)
         axes.fill_between(days, low, high, step="post", color=colour, alpha=0.13, linewidth=0)
