@@ -206,10 +206,10 @@ def test_large_planted_clearings_are_confirmed_and_the_untouched_images_stay_qui
         assert met.warning.confirmed
         # Two images of every 12 days, the first at most 12 days after the clearing.
         assert 12 <= met.days <= 36
-        # What is confirmed is masked from then on; later flags around it are warnings of their own.
-        there = shapely.union_all([w.geometry for w in found.warned if w.confirmed])
-        assert shapely.intersection(there, made.geometry).area > 0.4 * made.geometry.area
-        assert met.warning.area_ha < 1.3 * made.area_ha
+        # What is confirmed is masked from then on, so a weak one stays a part of its clearing.
+        inside = shapely.intersection(met.warning.geometry, made.geometry).area
+        assert inside > 0.25 * made.geometry.area
+        assert inside > 0.7 * met.warning.geometry.area
     # Hardly any change is known here.
     assert sum(w.confirmed for w in found.other) <= 1
     assert len(findings.collect(real, []).warned) <= 2
