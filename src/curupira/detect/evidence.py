@@ -1,7 +1,7 @@
 """Evidence: log-likelihood ratios of clearing against forest, summed over the images of a pixel.
 
 Forest scatters about the pixel's own history with the heavy tails of Student's t. A clearing is a
-mixture: at times it looks like forest, mostly it lies below, at times above (wet slash, regrowth).
+mixture: at times it looks like forest (wet soil, slash, regrowth), mostly it lies below.
 What an image says is the log of the ratio of both densities; the sum over the images has a floor,
 and a pixel is flagged when it, plus the prior of its distance to deforestation, reaches the issue
 level. Page's cumulative sum (1954), with the ratio of bayts and RADD (Reiche et al. 2015, 2021).
@@ -36,7 +36,7 @@ IntArray = npt.NDArray[np.int32]
 
 #: The table of the log ratio spans these deviations, in spreads; beyond, its ends hold.
 _LOWEST, _HIGHEST, _PER_SPREAD = -24, 16, 32
-#: Where an image says most for forest: within so many spreads of the level.
+#: The image that speaks most for forest lies within so many spreads of the level.
 _NEAR = 2
 #: Median absolute deviation of a normal law to its standard deviation.
 _MAD_TO_SD = np.float32(1.4826)
@@ -108,22 +108,20 @@ def spread_db(history: FloatArray, reference_db: FloatArray, params: EvidencePar
 def log_ratio_table(params: EvidenceParams) -> FloatArray:
     """Log-likelihood ratio by the deviation from the reference level, in spreads.
 
-    Entry i belongs to ``_LOWEST + i / _PER_SPREAD``. A deeper drop never says less, nor does a
-    higher rise: far out, where two thin tails would be compared, the largest value so far holds.
+    Entry i belongs to ``_LOWEST + i / _PER_SPREAD``. A deeper drop never says less, and images
+    brighter than the one that speaks most for forest say the same as that: beyond, two thin tails
+    would be compared.
     """
     z = np.linspace(_LOWEST, _HIGHEST, (_HIGHEST - _LOWEST) * _PER_SPREAD + 1)
-    x = z * params.evidence_spread_db
-    forest = _log_t(z, params.evidence_tail) - math.log(params.evidence_spread_db)
-    below = _log_normal(x, -params.evidence_drop_db, params.evidence_drop_sd_db)
-    above = _log_normal(x, params.evidence_rise_db, params.evidence_rise_sd_db)
-    rise, same = params.evidence_rise_share, params.evidence_forest_share
-    ratio = same + (1 - same - rise) * np.exp(below - forest) + rise * np.exp(above - forest)
-    table = np.log(ratio)
+    scale = params.evidence_spread_db
+    forest = _log_t(z, params.evidence_tail) - math.log(scale)
+    below = _log_normal(z * scale, -params.evidence_drop_db, params.evidence_drop_sd_db)
+    same = params.evidence_forest_share
+    table = np.log(same + (1 - same) * np.exp(below - forest))
     near = np.flatnonzero(np.abs(z) <= _NEAR)
     lowest = int(near[np.argmin(table[near])])
-    table[: lowest + 1] = np.maximum.accumulate(table[lowest::-1])[::-1]
-    table[lowest:] = np.maximum.accumulate(table[lowest:])
-    return table.astype(np.float32)
+    table[lowest:] = table[lowest]
+    return np.maximum.accumulate(table[::-1])[::-1].astype(np.float32)
 
 
 def log_ratio(

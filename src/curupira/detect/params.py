@@ -188,13 +188,6 @@ class EvidenceParams(_Section):
     evidence_forest_share: float = Field(
         ge=0.01, le=0.9, description="Images of a clearing that look like forest. Source: own."
     )
-    evidence_rise_share: float = Field(
-        ge=0, le=0.5, description="Images of a clearing brighter than forest. Source: own."
-    )
-    evidence_rise_db: float = Field(ge=0, le=10, description="Mean rise of these, dB. Source: own.")
-    evidence_rise_sd_db: float = Field(
-        ge=0.1, le=10, description="Standard deviation of that rise, dB. Source: own."
-    )
     evidence_vv_weight: float = Field(
         ge=0, le=1, description="Weight of what VV says; VH has 1. Source: own."
     )
@@ -216,12 +209,6 @@ class EvidenceParams(_Section):
     confirm_confidence: float = Field(
         ge=0, le=1, description="Confirmed by confidence from here. Source: own."
     )
-
-    @model_validator(mode="after")
-    def _shares(self) -> Self:
-        if self.evidence_forest_share + self.evidence_rise_share >= 1:
-            raise ValueError("evidence_forest_share + evidence_rise_share must be below 1")
-        return self
 
 
 class DetectParams(BaseModel):
