@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from postgis import postgis  # noqa: F401 (a fixture)
+from stac_api import files, stac_api  # noqa: F401 (fixtures)
 
 #: Wall clock of the fixture's run, after the last simulated scene was published.
 DISTRICT_CLOCK = datetime(2024, 1, 1, 12, tzinfo=UTC)

@@ -100,7 +100,7 @@ class SasAccess(Access):
 
     def _token(self, container: str) -> str:
         token, until = self._tokens.get(container, ("", datetime.min.replace(tzinfo=UTC)))
-        if until - _MARGIN > self.now():
+        if self.now() + _MARGIN < until:
             return token
         key = os.environ.get("PC_SDK_SUBSCRIPTION_KEY", "")
         place = f"{self.params.token_url.rstrip('/')}/{container}"
@@ -194,7 +194,7 @@ class OidcAccess(BearerAccess):
         self._cached = ""
 
     def _token(self) -> str:
-        if self._cached and self._until - _MARGIN > self.now():
+        if self._cached and self.now() + _MARGIN < self._until:
             return self._cached
         user = os.environ.get("CURUPIRA_SOURCE_USER", "")
         password = os.environ.get("CURUPIRA_SOURCE_PASSWORD", "")
