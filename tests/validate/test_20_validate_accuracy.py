@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from shapely.geometry import box
 
-from curupira.validate.accuracy import Watch, assess
+from curupira.validate.accuracy import assess
+from curupira.validate.found import Watch
 from curupira.validate.matching import Alert, Event
 
 SINCE = date(2022, 1, 1)

@@ -7,7 +7,8 @@ import pytest
 from shapely.geometry import box
 
 from curupira.errors import InputError
-from curupira.validate.accuracy import Watch, assess
+from curupira.validate.accuracy import assess
+from curupira.validate.found import Watch
 from curupira.validate.matching import Alert, Event, Sighting
 from curupira.validate.pool import Case, pool
 

@@ -29,7 +29,8 @@ from curupira.store import warning as warnings
 from curupira.store.session import Store
 from curupira.store.tables import AcquisitionRow, WarningRow
 from curupira.units import attribution
-from curupira.validate.accuracy import FOUND_DAYS, Accuracy, Watch, assess
+from curupira.validate.accuracy import Accuracy, assess
+from curupira.validate.found import FOUND_DAYS, Watch
 from curupira.validate.matching import Alert, Event, Sighting
 
 #: Pause between acquisitions where there are too few to measure it.

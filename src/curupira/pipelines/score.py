@@ -19,7 +19,7 @@ from curupira.pipelines import masks
 from curupira.pipelines.accuracy import Judged, false_causes, read_truth
 from curupira.sources.truth_rasters import CauseRasters
 from curupira.sources.vector import read_vector
-from curupira.validate.accuracy import Watch
+from curupira.validate.found import Watch
 from curupira.validate.matching import Alert
 from curupira.validate.pool import Case
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,8 @@ import numpy.typing as npt
 
 from curupira.validate import shapes
 from curupira.validate.bins import BinScore, distance_bins, size_bins
-from curupira.validate.delay import DelayCurve, kaplan_meier, quantile
+from curupira.validate.delay import DelayCurve, quantile
+from curupira.validate.found import FOUND_DAYS, EventTable, Watch, loss_per_year
 from curupira.validate.matching import Alert, Event, Matches, block_of, match
 from curupira.validate.scores import (
     Estimate,
@@ -25,48 +25,16 @@ from curupira.validate.scores import (
     undefined,
 )
 
-#: An event has to be found within so many days to count (product.md 8).
-FOUND_DAYS = 60
 WARNED_BY_DAYS = (6, 12, 24, 36, 60)
 #: Operating points along the confidence, and the loss of forest per year to restate at.
 UA_POINT, PA_POINT, LOSS_PER_YEAR = 0.98, 0.90, 0.002
-#: An event is visible in time if that is so many revisits before the end.
-REVISITS = 2
-DAYS_PER_YEAR, DAYS_PER_MONTH = 365.25, 30.4375
-#: Labels of the truth that explain a miss, the strongest first.
-OUTSIDE_MASK = "outside_mask"
-CAUSES = (OUTSIDE_MASK, "slash", "wet", "shadow", "regrown")
+#: Causes of false warnings that are always told, also at zero; ``speckle`` is the rest.
+FALSE_CAUSES = ("rain", "flood", "wet", "slash", "border", "season", "speckle")
 #: Rounding of areas that went through longitude and latitude.
 _AREA_TOLERANCE = 1e-6
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Watch:
-    """What was watched: forest in km2, from ``since`` to the last acquisition on ``end``.
-
-    ``known`` is the day of the product clock up to which warnings are known; ``revisit_days`` the
-    usual pause between acquisitions.
-    """
-
-    preset: str
-    since: date
-    end: date
-    known: date
-    revisit_days: float
-    monitored_km2: float
-
-    @property
-    def years(self) -> float:
-        """Length of the monitored time."""
-        return max(0, (self.end - self.since).days) / DAYS_PER_YEAR
-
-    @property
-    def months_1000km2(self) -> float:
-        """Exposure of the false rate: thousand km2 times months."""
-        return self.monitored_km2 / 1000 * self.years * DAYS_PER_YEAR / DAYS_PER_MONTH
 
 
 @dataclass(frozen=True)
@@ -149,7 +117,7 @@ def assess(
     limit = min_area_ha * (1 - _AREA_TOLERANCE)
     first = matches.first_found(len(every))
     counted = np.array([e.area_ha >= limit for e in every], dtype=np.bool_)
-    view = _Events([e for e, c in zip(every, counted, strict=True) if c], first[counted], watch)
+    view = EventTable([e for e, c in zip(every, counted, strict=True) if c], first[counted], watch)
     judged = np.array([a.judged and a.area_ha >= limit for a in alerts], dtype=np.bool_)
     confirmed = judged & np.array([a.confirmed is not None for a in alerts], dtype=np.bool_)
     true = matches.true_alerts(len(alerts))
@@ -157,22 +125,11 @@ def assess(
     kept_true = true[confirmed]
     blocks = block_of([a.geometry for a in kept])
     area = np.array([a.area_ha for a in kept], dtype=np.float64)
-    loss = _loss_per_year(every, watch)
-    ua = share(kept_true, blocks)
-    estimates = {
-        "ua_count": ua,
-        "ua_area": share(kept_true, blocks, area),
-        "ua_at_prevalence": at_prevalence(ua, loss, LOSS_PER_YEAR),
-        "pa_all_count": share(view.in_time, view.blocks),
-        "pa_all_area": share(view.in_time, view.blocks, view.area),
-        "pa_count": share(view.seen_in_time[view.visible], view.blocks[view.visible]),
-        "pa_area": share(
-            view.seen_in_time[view.visible], view.blocks[view.visible], view.area[view.visible]
-        ),
-    }
+    loss = loss_per_year(every, watch)
     points, operating = _operating_points(alerts, confirmed, true, matches, counted, view, every)
     pairs = shapes.pairs(alerts, every, matches, confirmed)
-    estimates |= operating | {
+    estimates = _shares(view, kept_true, blocks, area, loss) | operating
+    estimates |= {
         "duplicates": _duplicates(matches, confirmed, counted, every),
         "boundary_iou": shapes.rims(pairs),
         "iou": shapes.overlaps(pairs),
@@ -199,74 +156,21 @@ def assess(
     )
 
 
-class _Events:
-    """The events that the producer's accuracies rest on, as arrays."""
-
-    def __init__(self, events: Sequence[Event], first: Floats, watch: Watch) -> None:
-        self.events, self.watch, self.first = events, watch, first
-        self.start = np.array([e.start.toordinal() for e in events], dtype=np.float64)
-        self.appears = np.array(
-            [np.nan if e.visible is None else e.visible.toordinal() for e in events],
-            dtype=np.float64,
-        )
-        self.area = np.array([e.area_ha for e in events], dtype=np.float64)
-        self.blocks = block_of([e.geometry for e in events])
-        self.from_start = first - self.start
-        self.in_time: Bools = self.from_start <= FOUND_DAYS
-        latest = watch.end - timedelta(days=round(REVISITS * watch.revisit_days))
-        self.visible: Bools = self.appears <= latest.toordinal()
-        self.seen_in_time: Bools = first - self.appears <= FOUND_DAYS
-
-    def table(self) -> dict[str, npt.NDArray[Any]]:
-        """Columns for the bins."""
-        return {
-            "area": self.area,
-            "distance": np.array([e.distance_m for e in self.events], dtype=np.float64),
-            "blocks": self.blocks,
-            "in_time": self.in_time,
-            "visible": self.visible,
-            "seen_in_time": self.seen_in_time,
-        }
-
-    def delays(self) -> dict[str, DelayCurve]:
-        """From becoming visible (events that do), and from the start; the rest is censored."""
-        known = self.watch.known.toordinal()
-        found = np.isfinite(self.first)
-        curves = {}
-        for name, origin in (("delay_days", self.appears), ("delay_from_event_days", self.start)):
-            has = np.isfinite(origin)
-            days = np.where(found, self.first, known) - origin
-            curves[name] = kaplan_meier(np.maximum(days[has], 0), found[has])
-        return curves
-
-    def missed_by_cause(self) -> dict[str, Estimate]:
-        """Share of all events that were not found within 60 days of their start, by cause.
-
-        ``undetected``: visible in time, but not found within 60 days of that. Others carry the
-        truth's first label, or ``end_of_series`` where 60 days were not left, or ``other``.
-        """
-        end = self.watch.known.toordinal()
-        causes = []
-        for k, event in enumerate(self.events):
-            labels = [c for c in CAUSES if c in event.causes]
-            if self.in_time[k]:
-                causes.append("")
-            elif self.visible[k] and not self.seen_in_time[k] and OUTSIDE_MASK not in labels:
-                causes.append("undetected")
-            elif labels:
-                causes.append(labels[0])
-            else:
-                causes.append("end_of_series" if self.start[k] + FOUND_DAYS > end else "other")
-        names = (*CAUSES, "undetected", "end_of_series", "other")
-        labelled = np.array(causes, dtype=object)
-        return {name: share(labelled == name, self.blocks) for name in names}
-
-
-def _loss_per_year(events: Sequence[Event], watch: Watch) -> float:
-    """Share of the monitored forest that the truth loses in a year."""
-    lost_ha = sum(e.area_ha for e in events if OUTSIDE_MASK not in e.causes)
-    exposure = watch.monitored_km2 * 100 * watch.years
-    return lost_ha / exposure if exposure > 0 else 0.0
+def _shares(
+    view: EventTable, true: Bools, blocks: npt.NDArray[np.int64], area: Floats, loss: float
+) -> dict[str, Estimate]:
+    """User's accuracies of the confirmed warnings, producer's of the events."""
+    seen = view.visible
+    ua = share(true, blocks)
+    return {
+        "ua_count": ua,
+        "ua_area": share(true, blocks, area),
+        "ua_at_prevalence": at_prevalence(ua, loss, LOSS_PER_YEAR),
+        "pa_all_count": share(view.in_time, view.blocks),
+        "pa_all_area": share(view.in_time, view.blocks, view.area),
+        "pa_count": share(view.seen_in_time[seen], view.blocks[seen]),
+        "pa_area": share(view.seen_in_time[seen], view.blocks[seen], view.area[seen]),
+    }
 
 
 def _operating_points(
@@ -275,7 +179,7 @@ def _operating_points(
     true: Bools,
     matches: Matches,
     counted: Bools,
-    view: _Events,
+    view: EventTable,
     every: Sequence[Event],
 ) -> tuple[list[FrontierPoint], dict[str, Estimate]]:
     """Frontier along the confidence of confirmed warnings, and its two operating points."""
@@ -327,7 +231,3 @@ def _false_by_cause(
     )
     names = dict.fromkeys((*FALSE_CAUSES, *sorted(counts)))
     return {name: rate(counts[name], watch.months_1000km2) for name in names}
-
-
-#: Causes of false warnings that are always told, also at zero; ``speckle`` is the rest.
-FALSE_CAUSES = ("rain", "flood", "wet", "slash", "border", "season", "speckle")

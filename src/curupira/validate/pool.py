@@ -9,7 +9,7 @@ from shapely import affinity
 from shapely.geometry.base import BaseGeometry
 
 from curupira.errors import InputError
-from curupira.validate.accuracy import Watch
+from curupira.validate.found import Watch
 from curupira.validate.matching import Alert, Event, Sighting
 
 #: Districts are set so far apart that none touches another, metres.
