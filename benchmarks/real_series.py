@@ -144,6 +144,8 @@ def _history(series: Series, params: DetectParams) -> FloatArray:
     times = np.datetime64(EPOCH) + series.days.astype("timedelta64[D]")
     for column in range(history.shape[1]):
         learned = np.flatnonzero(~np.isnan(history[:, column]))
+        if learned.size == 0:
+            continue
         kept = learned[history_images(times[learned], params.evidence)]
         chosen[kept, column] = history[kept, column]
     return chosen

@@ -253,15 +253,29 @@ def _look_up(
 ) -> None:
     zero = np.float32(-_LOWEST * _PER_SPREAD)
     end = np.float32(table.shape[0] - 1) - np.float32(0.001)
+    pixels = db.shape[1]
+    at = np.empty(_STRIP, np.float32)
+    entry = np.empty(_STRIP, np.int32)
+    # Three loops, not one: only the middle one gathers, the others become vector instructions.
     for t in range(db.shape[0]):
-        for p in range(db.shape[1]):
-            at = (db[t, p] - level[p]) * scale[p] + zero
-            missing = np.isnan(at)
-            at = min(max(np.float32(0) if missing else at, np.float32(0)), end)
-            below = np.uint32(at)
-            part = at - np.float32(below)
-            value = table[below] + part * (table[below + np.uint32(1)] - table[below])
-            out[t, p] = np.float32(np.nan) if missing else value
+        for p0 in range(0, pixels, _STRIP):
+            width = min(_STRIP, pixels - p0)
+            image, centre, factor = db[t, p0:], level[p0:], scale[p0:]
+            target = out[t, p0:]
+            for i in range(width):
+                value = (image[i] - centre[i]) * factor[i] + zero
+                # NaN fails both comparisons the right way: it ends at 0.
+                value = value if value > np.float32(0) else np.float32(0)
+                at[i] = value if value < end else end
+                entry[i] = np.int32(at[i])
+            for i in range(width):
+                low = np.uint32(entry[i])
+                here = table[low]
+                step = table[low + np.uint32(1)] - here
+                target[i] = here + (at[i] - np.float32(entry[i])) * step
+            for i in range(width):
+                known = image[i] + centre[i] + factor[i]
+                target[i] = np.float32(np.nan) if np.isnan(known) else target[i]
 
 
 @kernel
