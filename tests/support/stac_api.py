@@ -120,6 +120,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer as the faults say, or with the file."""
+        # Read even if unused: on a kept connection it would be taken for the next request.
+        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.note(self)
         for fault in list(self.server.faults):
             if fault(self):
@@ -195,6 +197,7 @@ class FileServer(ThreadingHTTPServer):
     def note(self, handler: Handler) -> None:
         """Keep a request for the test to look at."""
         headers = {name.lower(): value for name, value in handler.headers.items()}
+        headers["method"] = handler.command
         self.seen.append((handler.path, headers))
 
     def times(self, count: int, part: str, answer: Callable[[Handler], None]) -> None:

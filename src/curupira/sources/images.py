@@ -132,9 +132,8 @@ class Provider:
     def _gdal(self, href: str) -> dict[str, str]:
         timeout = str(max(1, round(self.params.timeout_s)))
         return {
-            # No listing of the folder, no request for a file's existence alone.
+            # No listing of the folder.
             "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-            "CPL_VSIL_CURL_USE_HEAD": "NO",
             # A failure must not be remembered, nor a file's size beyond this reading.
             "CPL_VSIL_CURL_NON_CACHED": self._gdal_path(href).partition("?")[0],
             "GDAL_HTTP_TIMEOUT": timeout,

@@ -12,8 +12,10 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+import pystac
 import pystac_client
 import shapely
+from pystac_client.errors import ClientTypeError
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
 from shapely.geometry import mapping, shape
@@ -29,6 +31,17 @@ from curupira.units import add_months
 
 #: Items asked for at a time.
 PAGE = 100
+#: What the libraries raise for answers that are no STAC API's.
+_NO_API = (
+    APIError,
+    ClientTypeError,
+    pystac.STACError,
+    pystac.STACTypeError,
+    NotImplementedError,
+    KeyError,
+    TypeError,
+    ValueError,
+)
 _OPERA = re.compile(r"OPERA_L2_RTC-S1_T(\d{3})-.*?_(\d{8}T\d{6}Z)_(\d{8}T\d{6}Z)_(S1[A-Z])_")
 #: Sentinel-1 crosses the equator northwards at 18:00 local solar time, southwards at 6:00.
 _NOON = 12.0
@@ -135,7 +148,7 @@ def _pages(http: Http, params: SourceParams, **query: Any) -> Iterator[Found]:
                 method="POST", collections=[params.collection], limit=PAGE, **query
             )
             documents = list(search.items_as_dicts())
-        except (APIError, NotImplementedError, KeyError, TypeError, ValueError) as error:
+        except _NO_API as error:
             raise http.error(
                 f"is no STAC API that can be searched ({redact(str(error))})",
                 redact(params.catalogue),
