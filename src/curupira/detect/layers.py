@@ -30,7 +30,7 @@ _ATTRS: dict[str, dict[str, str]] = {
     "excess_db": {"long_name": "largest drop below the threshold", "units": "dB"},
     "reference_db": {"long_name": "reference level, gamma0 VH", "units": "dB"},
     "threshold_db": {"long_name": "drop below the reference level that flags", "units": "dB"},
-    "confidence": {"long_name": "score, 1 - 0.3 ** n_alerts", "units": "1"},
+    "confidence": {"long_name": "confidence of a pixel, 0 to 1", "units": "1"},
 }
 
 
