@@ -214,6 +214,6 @@ def study_area(footprints: gpd.GeoDataFrame, points: gpd.GeoDataFrame) -> Figure
     for label, colour, marker, text in ((1, VERMILLION, "^", "mine"), (0, BLUE, "o", "other")):
         part = points[points["label"] == label]
         part.plot(ax=axes, color=colour, marker=marker, markersize=12, label=f"{text} {len(part)}")
-    axes.legend(fontsize=_TEXT_PT - 1, frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=_TEXT_PT - 1, frameon=False)
     _map_axes(axes, f"{len(footprints)} scenes, {len(points)} points")
     return figure

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 from odc.geo.geobox import GeoBox
 
 from curupira.blocks import Window
@@ -188,40 +189,49 @@ def lee(
     float32 ``(y, x)``
         ``mean + b (image - mean)``, b in [0, 1].
     """
-    mean, variance = _moments(image, window)
-    if additive_variance is None:
-        relative = 1 / looks
-        signal = (variance - mean**2 * relative) / (1 + relative)
-    else:
-        signal = variance - additive_variance
-    with np.errstate(divide="ignore", invalid="ignore"):
-        weight = np.where(variance > 0, np.clip(signal / variance, 0, 1), 0)
-    return np.asarray(mean + weight * (image - mean), dtype=np.float32)
+    additive = -1.0 if additive_variance is None else additive_variance
+    found: FloatArray = _lee(image.astype(np.float32), window // 2, 1 / looks, additive)
+    return found
 
 
-def _moments(
-    image: FloatArray, window: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    # Every shift by itself: the same pixels give the same bits wherever a block begins.
-    half = window // 2
-    padded = np.pad(image.astype(np.float64), half, mode="symmetric")
-    valid = ~np.isnan(padded)
-    filled = np.where(valid, padded, 0.0)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _lee(image: FloatArray, half: int, relative: float, additive: float) -> FloatArray:
+    # Pixel by pixel, in one order: the same pixels give the same bits wherever a block begins.
     rows, columns = image.shape
-    shifts = [
-        (slice(y, y + rows), slice(x, x + columns)) for y in range(window) for x in range(window)
-    ]
-    count = np.zeros(image.shape)
-    total = np.zeros(image.shape)
-    for shift in shifts:
-        count += valid[shift]
-        total += filled[shift]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = total / count
-        squares = np.zeros(image.shape)
-        for shift in shifts:
-            squares += np.where(valid[shift], (filled[shift] - mean) ** 2, 0.0)
-        return mean, squares / count
+    out = np.full((rows, columns), np.nan, dtype=np.float32)
+    for y in range(rows):
+        for x in range(columns):
+            if np.isnan(image[y, x]):
+                continue
+            # Relative to the centre, so that the variance keeps its digits in one pass.
+            centre = np.float64(image[y, x])
+            count, total, squares = 0, 0.0, 0.0
+            for dy in range(-half, half + 1):
+                v = _mirrored(y + dy, rows)
+                for dx in range(-half, half + 1):
+                    value = np.float64(image[v, _mirrored(x + dx, columns)]) - centre
+                    if not np.isnan(value):
+                        count += 1
+                        total += value
+                        squares += value * value
+            apart = total / count
+            variance = squares / count - apart * apart
+            mean = centre + apart
+            signal = variance - additive
+            if additive < 0:
+                signal = (variance - mean * mean * relative) / (1 + relative)
+            weight = min(max(signal / variance, 0.0), 1.0) if variance > 0 else 0.0
+            out[y, x] = mean - weight * apart
+    return out
+
+
+@njit(inline="always")  # type: ignore[untyped-decorator]
+def _mirrored(index: int, size: int) -> int:
+    if index < 0:
+        index = -index - 1
+    if index >= size:
+        index = 2 * size - index - 1
+    return min(max(index, 0), size - 1)
 
 
 def read_bands(scene: RadarScene, window: Window, params: BandParams) -> FloatArray:
