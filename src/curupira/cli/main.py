@@ -15,7 +15,7 @@ import typer
 from typer.exceptions import TyperException
 
 from curupira import __version__, logs
-from curupira.cli import accuracy, calibrate, demo, export, init, masks, report, source
+from curupira.cli import accuracy, calibrate, demo, export, init, masks, mining, report, source
 from curupira.cli import run as run_commands
 from curupira.cli.common import err, out
 from curupira.errors import CurupiraError
@@ -28,7 +28,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for module in (demo, init, masks, calibrate, source, run_commands, accuracy, export, report):
+for module in (
+    demo,
+    init,
+    masks,
+    calibrate,
+    source,
+    run_commands,
+    accuracy,
+    export,
+    report,
+    mining,
+):
     module.register(app)
 
 
