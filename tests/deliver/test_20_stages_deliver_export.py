@@ -26,6 +26,8 @@ from curupira.store.warning import COLUMNS, to_geodataframe
 NOTICE = "contains modified Copernicus Sentinel data 2023-2024"
 #: Text that breaks careless writers of CSV, XML, HTML and ASCII; \x0b is no XML character.
 HOSTILE = 'São Félix, "do" <Xingu> & ]]> \x0b\nçã'
+#: Formats that hold longitude and latitude of WGS 84; the others stay in SIRGAS 2000.
+WGS_84 = ("geojson", "kml", "gpx", "deter_r")
 IDS = ["5f0c2a4e-0000-4000-8000-000000000001", "9b1d7c33-0000-4000-8000-000000000002"]
 
 
@@ -67,14 +69,18 @@ def table() -> gpd.GeoDataFrame:
 def read(path: Path, name: str) -> gpd.GeoDataFrame:
     if name == "parquet":
         return gpd.read_parquet(path)
-    if name == "shp":
+    if name == "deter_rt":  # a layer a tile
+        layers = pyogrio.list_layers(f"/vsizip/{path}")[:, 0]
+        parts = [pyogrio.read_dataframe(f"/vsizip/{path}", layer=layer) for layer in layers]
+        return pd.concat(parts).sort_values("warning_id").reset_index(drop=True)
+    if name in ("shp", "deter"):
         return pyogrio.read_dataframe(f"/vsizip/{path}")
     return pyogrio.read_dataframe(path, layer="waypoints" if name == "gpx" else None)
 
 
 def written(tmp_path: Path, name: str, frame: gpd.GeoDataFrame) -> Path:
     path = tmp_path / f"warnings{FORMATS[name].suffixes[0]}"
-    export(frame, path)
+    export(frame, path, name)
     return path
 
 
@@ -92,7 +98,7 @@ def test_every_format_gives_the_warnings_back(tmp_path, name):
         assert shapely.area(gone).max() < 1e-7
         assert found.geometry.is_valid.all()
     if name != "csv":
-        assert found.crs.to_epsg() == (4674 if name in ("gpkg", "parquet", "shp") else 4326)
+        assert found.crs.to_epsg() == (4326 if name in WGS_84 else 4674)
     assert list(tmp_path.iterdir()) == [tmp_path / f"warnings{FORMATS[name].suffixes[0]}"]
 
 

@@ -93,7 +93,8 @@ def export(
             "--format",
             "-f",
             metavar="F",
-            help="geojson, gpkg, parquet, shp (a .zip), csv, kml or gpx; default: by the suffix.",
+            help="geojson, gpkg, parquet, shp, csv, kml, gpx, deter, deter_r or deter_rt; "
+            "default: by the suffix.",
         ),
     ] = None,
     status: Annotated[

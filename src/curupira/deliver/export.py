@@ -11,6 +11,7 @@ from pathlib import Path
 import geopandas as gpd
 from pyogrio.errors import DataLayerError, DataSourceError
 
+from curupira.deliver.agency import write_deter, write_deter_r, write_deter_rt
 from curupira.deliver.frame import checked
 from curupira.deliver.gis import write_gpkg, write_parquet, write_shp
 from curupira.deliver.markup import write_gpx, write_kml
@@ -39,6 +40,9 @@ FORMATS: dict[str, Format] = {
     "csv": Format(write_csv, (".csv",)),
     "kml": Format(write_kml, (".kml",)),
     "gpx": Format(write_gpx, (".gpx",)),
+    "deter": Format(write_deter, (".zip",)),
+    "deter_r": Format(write_deter_r, (".geojson",)),
+    "deter_rt": Format(write_deter_rt, (".zip",)),
 }
 
 
