@@ -17,8 +17,14 @@ def init(
         Path, typer.Option("--area", metavar="FILE", help="Vector file with the area's polygons.")
     ],
     source: Annotated[
-        str, typer.Option("--source", metavar="PROFILE", help="Image source profile.")
-    ] = "static",
+        str,
+        typer.Option(
+            "--source",
+            metavar="PROFILE",
+            help="Image source: pc-rtc, opera-rtc, static, ... "
+            "Without it pc-rtc, or static where --catalogue is given.",
+        ),
+    ] = "",
     catalogue: Annotated[
         str,
         typer.Option(
@@ -38,7 +44,8 @@ def init(
     """
     from curupira.pipelines.workspace import create
 
-    settings = {"profile": source} | ({"catalogue": catalogue} if catalogue else {})
+    profile = source or ("static" if catalogue else "pc-rtc")
+    settings = {"profile": profile} | ({"catalogue": catalogue} if catalogue else {})
     workspace = create(
         folder,
         area_file=area,
@@ -51,7 +58,10 @@ def init(
         f"workspace {folder}: {grid.shape.x} x {grid.shape.y} pixels of "
         f"{grid.resolution.x:g} m in {grid.crs}"
     )
-    say(f"next: look through {folder / 'monitor.toml'}, then `curupira run -w {folder}`")
+    say(
+        f"next: look through {folder / 'monitor.toml'}, then `curupira source check -w {folder}` "
+        f"and `curupira run -w {folder}`"
+    )
 
 
 def simulate(

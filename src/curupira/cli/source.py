@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from curupira.cli.common import LogJsonOption, QuietOption, VerboseOption, err, say
+from curupira.cli.common import (
+    LogJsonOption,
+    QuietOption,
+    VerboseOption,
+    WorkspaceOption,
+    err,
+    say,
+)
 
 group = typer.Typer(help="Image sources.", no_args_is_help=True)
 
@@ -45,6 +52,31 @@ def index(
     for name, reason in left_out:
         err.print(f"left out {name}: {reason}", markup=False)
     say(f"catalogue {path}")
+
+
+@group.command()
+def check(
+    workspace: WorkspaceOption = Path(),
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    log_json: LogJsonOption = None,
+) -> None:
+    """Try the configured source: what it offers, and what a start would cost.
+
+    Nothing is kept. What does not work is explained with its remedy.
+
+    Example: `curupira source check -w tapajos`
+    """
+    from curupira.config import Workspace
+    from curupira.pipelines.source_check import check_source, in_words
+
+    report = check_source(Workspace.open(workspace), datetime.now(UTC))
+    for line in in_words(report):
+        if line.startswith("does not work"):
+            err.print(line, markup=False)
+        else:
+            say(line)
+    raise typer.Exit(report.exit_code)
 
 
 def register(app: typer.Typer) -> None:

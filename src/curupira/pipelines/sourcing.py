@@ -84,16 +84,21 @@ def offered(
             "opera-rtc (`curupira source check` works with every profile)",
         )
     if not params.is_api:
-        return catalogue.read_catalogue(
-            workspace.href(params.catalogue),
-            params.assets,
-            required=params.required,
-            on_bad=on_bad,
-            now=now,
-            adapt=None if params.profile == "static" else lambda item: adapt(item, params),
-        )
-    since = search_start(workspace, mark)
-    return search(workspace, since, now, on_bad)
+        return read(workspace, now, on_bad)
+    return search(workspace, search_start(workspace, mark), now, on_bad)
+
+
+def read(workspace: Workspace, now: datetime, on_bad: OnBad) -> list[Scene]:
+    """Read a static catalogue: ours, or a copy of a provider's."""
+    params = workspace.monitor.source
+    return catalogue.read_catalogue(
+        workspace.href(params.catalogue),
+        params.assets,
+        required=params.required,
+        on_bad=on_bad,
+        now=now,
+        adapt=None if params.profile == "static" else lambda item: adapt(item, params),
+    )
 
 
 def search_start(workspace: Workspace, mark: Mark | None) -> date:
@@ -108,19 +113,22 @@ def search_start(workspace: Workspace, mark: Mark | None) -> date:
 def search(workspace: Workspace, since: date, now: datetime, on_bad: OnBad) -> list[Scene]:
     """Search the first provider, or the second where the first does not answer."""
     both = images(workspace)
-
-    def ask(provider: Provider) -> list[Scene]:
-        return search_scenes(
-            provider, area=workspace.area, since=since, until=None, on_bad=on_bad, now=now
-        )
-
     try:
-        return ask(both.first)
+        return ask(both.first, workspace, since, now, on_bad)
     except SourceError as error:
         if both.second is None:
             raise
         log.warning("second provider", step="search", reason=str(error))
-        return ask(both.second)
+        return ask(both.second, workspace, since, now, on_bad)
+
+
+def ask(
+    provider: Provider, workspace: Workspace, since: date, now: datetime, on_bad: OnBad
+) -> list[Scene]:
+    """Search one provider over the workspace's area."""
+    return search_scenes(
+        provider, area=workspace.area, since=since, until=None, on_bad=on_bad, now=now
+    )
 
 
 def question(workspace: Workspace) -> str:
