@@ -42,7 +42,7 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 # The tests start their own server: Debian's package must not start one.
 CREATE_CLUSTER := /etc/postgresql-common/createcluster.conf
 postgis:
-	test -x /usr/lib/postgresql/15/bin/initdb -a -e /usr/share/postgresql/15/extension/postgis.control || { \
+	@test -x /usr/lib/postgresql/15/bin/initdb -a -e /usr/share/postgresql/15/extension/postgis.control || { \
 	  $(SUDO) mkdir -p $(dir $(CREATE_CLUSTER)); \
 	  test -e $(CREATE_CLUSTER) || echo 'create_main_cluster = false' | $(SUDO) tee $(CREATE_CLUSTER) >/dev/null; \
 	  $(SUDO) apt-get update -qq; \

@@ -60,6 +60,11 @@ def test_redaction_takes_queries_and_users_out() -> None:
     clear = redact(text)
     assert "SECRET" not in clear
     assert "https://x.org/c/f.tif" in clear
+    assert (
+        redact("f.tif?sig=SECRET%2Bx, band 1: IReadBlock failed")
+        == "f.tif band 1: IReadBlock failed"
+    )
+    assert redact("who? me=you") == "who? me=you"
     assert redact("https://x.org/plain.tif") == "https://x.org/plain.tif"
 
 

@@ -28,7 +28,8 @@ PASSING_ERRORS = (
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
 #: A provider that asks for a longer pause is not waited for, seconds.
 PATIENCE_S = 600.0
-_QUERY = re.compile(r"((?:https?|s3)://)(?:[^\s/?#'\"@]*@)?([^\s?#'\")]*)\?[^\s'\")]*")
+#: A query, also behind a bare file name: GDAL's messages have lost the rest of the URL.
+_QUERY = re.compile(r"\?[A-Za-z0-9_.~%-]+=[^\s'\")]*")
 _USER = re.compile(r"((?:https?|s3)://)[^\s/?#'\"@]+@")
 
 Sleep = Callable[[float], None]
@@ -36,7 +37,7 @@ Sleep = Callable[[float], None]
 
 def redact(text: str) -> str:
     """Text whose URLs have lost their query, in which tokens stand, and their user names."""
-    return _USER.sub(r"\1", _QUERY.sub(r"\1\2", text))
+    return _USER.sub(r"\1", _QUERY.sub("", text))
 
 
 class TokenBucket:

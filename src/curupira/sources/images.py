@@ -36,8 +36,10 @@ class Provider:
         self.access: Access = access_for(params, self.http)
 
     @contextmanager
-    def opened(self, scene: Scene, folder: Path) -> Iterator[Scene]:
+    def opened(self, scene: Scene, folder: Path, read: str) -> Iterator[Scene]:
         """Yield the scene with assets that GDAL opens; within, GDAL has what it needs.
+
+        ``read``: ``download`` or ``window``.
 
         Raises
         ------
@@ -46,7 +48,7 @@ class Provider:
         InputError
             If a file is not there, is no GeoTIFF, or differs from its checksum.
         """
-        if self.params.read == "download":
+        if read == "download":
             ready = self._fetched(scene, folder)
             yield ready
             return
@@ -194,15 +196,21 @@ class Images:
             return self._use(self.second, replace(scene, assets=other.assets), work)
 
     def _use(self, provider: Provider, scene: Scene, work: Callable[[Scene], T]) -> T:
-        for attempt in range(provider.params.attempts):
+        ways = ["download"]
+        if provider.params.read == "window":
+            # Where windows break off again and again, the whole file tells line from damage.
+            ways = ["window"] * provider.params.attempts + ways
+        for attempt, read in enumerate(ways, start=1):
+            opened = False
             try:
-                with provider.opened(scene, self.folder) as ready:
+                with provider.opened(scene, self.folder, read) as ready:
+                    opened = True
                     result = work(ready)
             except SourceError as error:
-                # Reading by windows breaks off within GDAL; a fetch has had its attempts.
-                if provider.params.read == "download" or attempt + 1 == provider.params.attempts:
+                # Opening has had its attempts; within GDAL reading may break off.
+                if attempt == len(ways) or not opened:
                     raise _clear(error, provider, scene) from None
-                provider.http.sleep(provider.http.pause(attempt))
+                provider.http.sleep(provider.http.pause(attempt - 1))
             except CurupiraError as error:
                 if isinstance(error, InputError):
                     self.remove(scene)
