@@ -19,9 +19,6 @@ from typing import Any
 
 import pytest
 from postgis import PostGis, free_port
-from pypgstac.db import PgstacDB
-from pypgstac.load import Loader, Methods
-from pypgstac.migrate import Migrate
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
@@ -50,6 +47,10 @@ class Api:
                 "temporal": {"interval": [["2014-01-01T00:00:00Z", None]]},
             },
         }
+        # Imported here: the other tests need not wait for it.
+        from pypgstac.db import PgstacDB
+        from pypgstac.load import Loader, Methods
+
         with PgstacDB(dsn=self.dsn) as db:
             loader = Loader(db=db)
             place = self.folder / f"{name}.json"
@@ -60,6 +61,9 @@ class Api:
 
     def add(self, collection: str, items: list[dict[str, Any]]) -> None:
         """Publish more items; one of a known id is replaced."""
+        from pypgstac.db import PgstacDB
+        from pypgstac.load import Loader, Methods
+
         place = self.folder / f"{collection}-items.ndjson"
         lines = [json.dumps({**item, "collection": collection}) for item in items]
         place.write_text("\n".join(lines))
@@ -70,6 +74,9 @@ class Api:
 @pytest.fixture(scope="session")
 def stac_api(postgis: PostGis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """stac-fastapi-pgstac as it runs in production, in a process of its own."""
+    from pypgstac.db import PgstacDB
+    from pypgstac.migrate import Migrate
+
     folder = tmp_path_factory.mktemp("stac-api")
     with postgis.database() as name:
         dsn = f"postgresql://postgres@127.0.0.1:{postgis.port}/{name}"
