@@ -164,6 +164,8 @@ class SceneRow(Base):
     cube_snapshot: Mapped[str | None] = _identifier()
     recorded_at: Mapped[datetime]
     run_id: Mapped[str | None] = _identifier()
+    quality: Mapped[dict[str, Any] | None]
+    retry_until: Mapped[datetime | None]
 
 
 class WarningRow(Base):
