@@ -10,13 +10,15 @@ from pathlib import Path
 import psycopg
 import pytest
 import shapely
+from alembic import command
+from alembic.config import Config
 from postgis import PostGis
 from pyproj import Geod
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
 from curupira.codes import ClosedReason, IntensityClass, Status, Verdict, VerdictSource
 from curupira.errors import StoreError
-from curupira.store import Store, WarningRow
+from curupira.store import Store, WarningRow, migrations
 
 Make = Callable[..., WarningRow]
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -160,15 +162,16 @@ def test_the_manuals_roles_have_the_rights_they_need_and_no_more(
                 connection.execute(refused)
 
 
-def test_an_upgrade_adds_the_views(server_store: Store, tmp_path: Path) -> None:
-    with server_store.transaction() as session:
-        for statement in (
-            "DROP VIEW deter",
-            "DROP VIEW published_warning",
-            "UPDATE alembic_version SET version_num = '0001'",
-        ):
-            session.execute(text(statement))
-    url = server_store.url.render_as_string(hide_password=False)
-    assert Store.upgrade(url, base=tmp_path)[0] == "0001"
-    with server_store.reading() as session:
-        assert session.execute(text("SELECT count(*) FROM deter")).scalar() == 0
+def test_an_upgrade_adds_the_views(postgis: PostGis, tmp_path: Path) -> None:
+    with postgis.database() as name:
+        url = postgis.url(name)
+        engine = create_engine(url)
+        config = Config()
+        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "0001")
+        engine.dispose()
+        assert Store.upgrade(url, base=tmp_path) == ("0001", migrations.HEAD)
+        with Store.open(url, base=tmp_path, create=False) as store, store.reading() as session:
+            assert session.execute(text("SELECT count(*) FROM deter")).scalar() == 0
