@@ -6,13 +6,13 @@ PY := $(VENV)/bin/python
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench clean postgis
+.PHONY: demo test lint bench clean postgis servers
 
 demo: $(VENV)/.core
 	rm -rf demo
 	$(VENV)/bin/curupira demo --out demo
 
-test: $(VENV)/.dev postgis
+test: $(VENV)/.dev postgis servers
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
@@ -48,6 +48,18 @@ postgis:
 	  $(SUDO) apt-get update -qq; \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o Dpkg::Options::=--force-confold \
 	    postgresql-15-postgis-3 >/dev/null; }
+
+# What deliveries are tried against, and the agency's own importer (ogr2ogr). The tests start their
+# own servers on loopback: while they are installed, Debian must not start its ones.
+POLICY := /usr/sbin/policy-rc.d
+servers:
+	test -x /usr/sbin/sshd -a -x /usr/sbin/vsftpd -a -x /usr/bin/ogr2ogr -a -x /usr/bin/openssl || { \
+	  if [ ! -e $(POLICY) ]; then \
+	    printf '#!/bin/sh\nexit 101\n' | $(SUDO) tee $(POLICY) >/dev/null; $(SUDO) chmod +x $(POLICY); \
+	    trap '$(SUDO) rm -f $(POLICY)' EXIT; \
+	  fi; \
+	  $(SUDO) apt-get update -qq; \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq openssh-server vsftpd gdal-bin openssl >/dev/null; }
 
 clean:
 	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from shapely.geometry.base import BaseGeometry
 
 from curupira import presets
+from curupira.deliver.params import DeliveryParams, check_name, with_rule
 from curupira.errors import ConfigError
 from curupira.grid import check_area, make_grid
 from curupira.sources.masks import MaskParams
@@ -130,6 +131,8 @@ class Monitor(_Section):
     store: StoreParams = StoreParams()
     cube: CubeParams = CubeParams()
     compute: ComputeParams = ComputeParams()
+    #: ``[delivery.NAME]``, by name.
+    delivery: dict[str, DeliveryParams] = {}
 
     @property
     def hash(self) -> str:
@@ -240,6 +243,12 @@ def parse(text: str, *, where: object = FILE_NAME) -> Monitor:
             where=where,
             remedy="update curupira",
         )
+    targets = document.get("delivery")
+    if isinstance(targets, dict):
+        for name, section in targets.items():
+            check_name(name)
+            if isinstance(section, dict):
+                targets[name] = with_rule(name, section)
     try:
         return Monitor.model_validate(document)
     except ValidationError as error:
@@ -249,6 +258,8 @@ def parse(text: str, *, where: object = FILE_NAME) -> Monitor:
 def _explain(error: ValidationError, document: dict[str, Any], where: object) -> ConfigError:
     first = error.errors()[0]
     location = [str(part) for part in first["loc"]]
+    if location[0] == "delivery" and len(location) > 1:
+        return _explain_target(first["type"], first["msg"], location, where)
     key = f"[{location[0]}] {'.'.join(location[1:])}" if len(location) > 1 else location[0]
     if first["type"] == "extra_forbidden":
         section = getattr(Monitor(), location[0], None)
@@ -265,6 +276,15 @@ def _explain(error: ValidationError, document: dict[str, Any], where: object) ->
     )
 
 
+def _explain_target(kind: str, message: str, location: list[str], where: object) -> ConfigError:
+    """What is wrong with a target; values are not repeated, one may be a misplaced secret."""
+    key = f"[{'.'.join(location[:2])}] {'.'.join(location[2:])}".strip()
+    if kind == "extra_forbidden":
+        known = ", ".join(DeliveryParams.model_fields)
+        return ConfigError(f"unknown key {key}", where=where, remedy=f"known here: {known}")
+    return ConfigError(f"{key} is refused: {message}", where=where, remedy="see docs/operations.md")
+
+
 def render(monitor: Monitor) -> str:
     """Write a monitor file's text, each key under a comment with meaning, range and default."""
     lines = [
@@ -278,11 +298,17 @@ def render(monitor: Monitor) -> str:
         section = getattr(monitor, name)
         if not isinstance(section, BaseModel):
             continue
-        lines += ["", f"[{name}]"]
-        for key, field in type(section).model_fields.items():
-            lines.append(f"# {_comment(field)}")
-            lines.append(f"{key} = {_toml(getattr(section, key))}")
+        lines += _section_lines(name, section)
+    for name, target in monitor.delivery.items():
+        lines += _section_lines(f"delivery.{name}", target)
     return "\n".join(lines) + "\n"
+
+
+def _section_lines(name: str, section: BaseModel) -> list[str]:
+    lines = ["", f"[{name}]"]
+    for key, field in type(section).model_fields.items():
+        lines += [f"# {_comment(field)}", f"{key} = {_toml(getattr(section, key))}"]
+    return lines
 
 
 def _comment(field: FieldInfo) -> str:

@@ -46,11 +46,16 @@ class Facts:
 
 @dataclass(frozen=True)
 class Choice:
-    """One warning to be told of; ``digest`` is the state that is told."""
+    """One warning to be told of.
+
+    ``digest`` is the state that is told; ``raised`` that it was told as preliminary before and is
+    confirmed now.
+    """
 
     warning_id: str
     told: Told
     digest: str
+    raised: bool = False
 
 
 def choose(
@@ -84,7 +89,8 @@ def choose(
     if digest == last:
         return None
     wrong = facts.closed_reason in _WRONG or (facts.verdict is not None and refused)
-    return Choice(facts.warning_id, Told.CORRECTION if wrong else Told.UPDATE, digest)
+    raised = facts.status is Status.CONFIRMED and last.startswith(f"{Status.PRELIMINARY}-")
+    return Choice(facts.warning_id, Told.CORRECTION if wrong else Told.UPDATE, digest, raised)
 
 
 def passes_verdict(facts: Facts, params: DeliveryParams) -> bool:
@@ -108,9 +114,10 @@ def _selected(facts: Facts, params: DeliveryParams, area: BaseGeometry | None) -
 
 
 def digest_of(facts: Facts, *, refused: bool) -> str:
-    """SHA-256 of what makes a delivery worth repeating: status, class, geometry to a centimetre."""
+    """Status, and SHA-256 of what is worth telling: status, class, geometry to a centimetre."""
     shape = shapely.normalize(
         shapely.transform(facts.geometry, lambda xy: np.round(xy, DECIMALS) + 0.0)
     )
     words = (facts.status, facts.closed_reason or "", facts.intensity_class, str(refused))
-    return hashlib.sha256("|".join(words).encode() + shapely.to_wkb(shape)).hexdigest()
+    told = hashlib.sha256("|".join(words).encode() + shapely.to_wkb(shape)).hexdigest()
+    return f"{facts.status}-{told}"

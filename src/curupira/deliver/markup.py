@@ -76,7 +76,7 @@ def _placemark(parent: Xml.Element, fields: dict[str, Any], geometry: shapely.Mu
     data = _add(mark, "ExtendedData")
     for name, value in fields.items():
         if value is not None:
-            _add(_add(data, "Data", name=_printable(name)), "value", value)
+            _add(_add(data, "Data", name=printable(name)), "value", value)
     shapes = _add(mark, "MultiGeometry")
     for polygon in getattr(geometry, "geoms", [geometry]):
         shape = _add(shapes, "Polygon")
@@ -131,11 +131,12 @@ def summary(fields: dict[str, Any]) -> str:
 def _add(parent: Xml.Element, tag: str, text: object = None, /, **attributes: str) -> Xml.Element:
     child = Xml.SubElement(parent, tag, attributes)
     if text is not None:
-        child.text = _printable(str(text))
+        child.text = printable(str(text))
     return child
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Text without the characters that XML 1.0 cannot hold."""
     return _UNPRINTABLE.sub("", text)
 
 

@@ -35,6 +35,8 @@ MANIFEST = "manifest.json"
 SUMMARY = "summary.html"
 #: Column that tells new warnings from updates and corrections.
 TOLD = "delivery"
+#: Column that tells what was preliminary when it was told before and is confirmed now.
+RAISED = "raised"
 #: Names of persons stay in the house.
 _PRIVATE = ("verdict_by",)
 
@@ -80,7 +82,7 @@ class Package:
 
 @dataclass(frozen=True)
 class Contents:
-    """What goes into a package: the warnings with the column ``delivery``, and who made them."""
+    """What goes into a package: warnings with the columns ``delivery`` and ``raised``."""
 
     target: str
     warnings: gpd.GeoDataFrame
@@ -130,6 +132,7 @@ def build(folder: Path, contents: Contents, params: DeliveryParams) -> Package:
 def _write(part: Path, name: str, contents: Contents, params: DeliveryParams) -> dict[str, str]:
     """Write the files; returns their roles by name."""
     table = contents.warnings.drop(columns=list(_PRIVATE), errors="ignore")
+    plain = table.drop(columns=RAISED)
     roles: dict[str, str] = {}
     if contents.extra:
         for file, data in contents.extra.items():
@@ -142,9 +145,9 @@ def _write(part: Path, name: str, contents: Contents, params: DeliveryParams) ->
         else:
             # Several formats share a suffix.
             file = f"{name}_{kind}.zip" if kind == "deter" else f"{name}{FORMATS[kind].suffixes[0]}"
-            export(table, part / file, kind)
+            export(plain, part / file, kind)
             roles[file] = "data"
-    page = html_summary(table, target=contents.target, name=name, created=contents.created)
+    page = html_summary(plain, target=contents.target, name=name, created=contents.created)
     (part / SUMMARY).write_text(page, encoding="utf-8")
     roles[SUMMARY] = "data" if "data" in roles.values() else "record"
     return roles
@@ -155,10 +158,10 @@ def _hand_over(
 ) -> dict[str, str]:
     """Files for the agency's importers, which know no updates: those go into a list beside."""
     roles: dict[str, str] = {}
-    fresh = table[(table[TOLD] == Told.NEW) | (table["raised"] & (table["status"] == "confirmed"))]
+    fresh = table[(table[TOLD] == Told.NEW) | table[RAISED]]
     fresh = fresh[fresh["status"] != Status.CLOSED.value]
     rest = table.loc[table.index.difference(fresh.index)]
-    prefix, stamp = name.split("_")[0], created.strftime("%Y%m%dT%H%M%SZ")
+    prefix, stamp = name.split("_", maxsplit=1)[0], created.strftime("%Y%m%dT%H%M%SZ")
     if kind == "deter_r":
         for status, level in LEVEL.items():
             rows = fresh[fresh["status"] == status.value]

@@ -6,7 +6,7 @@ import re
 import tomllib
 from datetime import date
 from importlib import resources
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -213,8 +213,3 @@ def with_rule(name: str, section: dict[str, Any]) -> dict[str, Any]:
         )
     base = tomllib.loads((folder / f"{rule}.toml").read_text(encoding="utf-8"))
     return {**base, **section}
-
-
-def kinds() -> tuple[str, ...]:
-    """Ways to reach a target."""
-    return get_args(Kind)
