@@ -12,10 +12,11 @@ import torch
 
 from curupira import presets
 from curupira.errors import ConfigError, InputError
-from curupira.mining.classify import onnx_engine, plain_engine, torch_engine
+from curupira.mining.classify import by_patch, onnx_engine, plain_engine, torch_engine
 from curupira.mining.dataset import PatchSet, band_statistics, batches, fill_missing
 from curupira.mining.model import Normalisation, load_model, save_model
 from curupira.mining.network import Folded, MiningNetwork, Scorer, count_parameters, focal_loss
+from curupira.mining.overlap import SharedWindows, can_share
 from curupira.mining.params import MiningParams
 from curupira.mining.train import fit, validation_metrics
 
@@ -207,6 +208,31 @@ def test_a_saved_model_and_its_engines_agree(saved):
     assert model.card.units == {"vv": "dB", "vh": "dB", "pa": "dB"}
     assert model.params == PARAMS
     assert model.card.preset_hash == PRESET.hash
+
+
+@pytest.mark.parametrize(("rows", "columns", "stride"), [(3, 4, 52), (1, 1, 52), (4, 2, 40)])
+def test_shared_windows_are_the_windows(saved, rows, columns, stride):
+    model = load_model(saved)
+    assert can_share(model, stride)
+    rng = np.random.default_rng(2)
+    shape = (3, (rows - 1) * stride + 104, (columns - 1) * stride + 104)
+    image = rng.normal([[[-7]], [[-14]], [[-3.5]]], 3, shape).astype(np.float32)
+    # Land of several kinds, so that the windows differ.
+    image[:, 40:90, 30:80] -= 8
+    image[:, :9] += 5
+    image[:, 20:22, 10:30] = np.nan
+    usable = np.ones((rows, columns), dtype=bool)
+    usable[-1, -1] = rows * columns == 1
+    expected = by_patch(plain_engine(model), model, stride)(image, usable)
+    found = SharedWindows(model, stride)(image, usable)
+    np.testing.assert_allclose(found, expected, atol=1e-5, rtol=0)
+    assert len(found) == usable.sum()
+
+
+def test_windows_that_cannot_be_shared(saved):
+    model = load_model(saved)
+    assert not can_share(model, 50)
+    assert not can_share(model, 104)
 
 
 def copied(saved, tmp_path, **changes):

@@ -19,8 +19,9 @@ from curupira import presets
 from curupira.cli.mining import group
 from curupira.errors import ConfigError, CurupiraError, InputError
 from curupira.grid import project
-from curupira.mining.classify import MARGIN, classify_scene, onnx_engine, plain_engine
+from curupira.mining.classify import MARGIN, by_patch, classify_scene, onnx_engine, plain_engine
 from curupira.mining.model import load_model
+from curupira.mining.overlap import SharedWindows
 from curupira.mining.params import ScoreParams
 from curupira.mining.squares import squares_of
 from curupira.pipelines.mine_scenes import open_scene
@@ -224,7 +225,13 @@ def test_blocks_of_windows_do_not_show(land, model):
 def test_no_decision_hangs_on_the_engine(land, model):
     loaded = load_model(model)
     scene = open_scene(str(land.scenes[1]), "db")
-    plain = classify_scene(scene, loaded, stride_px=52, threshold=0.5, engine=plain_engine(loaded))
+    plain = classify_scene(
+        scene,
+        loaded,
+        stride_px=52,
+        threshold=0.5,
+        engine=by_patch(plain_engine(loaded), loaded, 52),
+    )
     # A threshold that is exactly one window's probability is the hardest there is.
     values = plain.probability[np.isfinite(plain.probability)]
     threshold = float(np.sort(values)[len(values) // 2])
@@ -235,7 +242,8 @@ def test_no_decision_hangs_on_the_engine(land, model):
         noise = rng.uniform(-0.5 * MARGIN, 0.5 * MARGIN, len(batch))
         return (fast(batch) + noise).astype(np.float32)
 
-    for engine in (fast, rough):
+    engines = [by_patch(e, loaded, 52) for e in (fast, rough)]
+    for engine in (*engines, SharedWindows(loaded, 52)):
         found = classify_scene(scene, loaded, stride_px=52, threshold=threshold, engine=engine)
         assert ((found.probability > threshold) == (plain.probability > threshold)).all()
 

@@ -17,6 +17,7 @@ from curupira.errors import ConfigError, InputError
 from curupira.grid import LONLAT, project
 from curupira.mining.dataset import fill_missing
 from curupira.mining.model import EXPORT, MiningModel
+from curupira.mining.overlap import SharedWindows, can_share
 from curupira.mining.scene import FloatArray, RadarScene, check_grid, read_bands
 from curupira.mining.windows import WindowMap
 from curupira.progress import Report, silent
@@ -24,9 +25,12 @@ from curupira.progress import Report, silent
 EngineName = Literal["auto", "onnx", "torch", "plain"]
 #: Patches ``(patch, band, y, x)`` without NaN -> probabilities ``(patch,)``.
 Engine = Callable[[FloatArray], FloatArray]
+BoolArray = npt.NDArray[np.bool_]
+#: Image ``(band, y, x)`` and which of its windows are wanted -> their probabilities.
+BlockEngine = Callable[[FloatArray, BoolArray], FloatArray]
 
-#: Windows along the side of a block: 884 x 884 pixels are read at a time with the paper's windows.
-_BLOCK = 16
+#: Windows along the side of a block: 468 x 468 pixels are read at a time with the paper's windows.
+_BLOCK = 8
 #: Patches a call; measured best for ONNX Runtime on CPUs (docs/mining.md).
 _BATCH = 8
 _GPU_BATCH = 256
@@ -107,6 +111,39 @@ def make_engine(model: MiningModel, name: EngineName = "auto") -> Engine:
     return onnx_engine(model)
 
 
+def by_patch(engine: Engine, model: MiningModel, stride_px: int) -> BlockEngine:
+    """An engine that cuts the windows of a block apart."""
+
+    def score(image: FloatArray, usable: BoolArray) -> FloatArray:
+        patches = cut_windows(image, usable, model.card.size_px, stride_px)
+        if not len(patches):
+            return np.zeros(0, dtype=np.float32)
+        return engine(fill_missing(patches, model.card.normalisation.mean))
+
+    return score
+
+
+def block_engine(model: MiningModel, name: EngineName, stride_px: int) -> BlockEngine:
+    """The engine of a name for whole blocks; ``auto`` on a CPU shares what windows overlap.
+
+    Raises
+    ------
+    ConfigError, InputError
+        As ``make_engine``.
+    """
+    if name == "auto" and not torch.cuda.is_available() and can_share(model, stride_px):
+        return SharedWindows(model, stride_px)
+    return by_patch(make_engine(model, name), model, stride_px)
+
+
+def cut_windows(image: FloatArray, usable: BoolArray, size: int, stride: int) -> FloatArray:
+    """Patches ``(patch, band, y, x)`` of the usable windows of an image, row by row."""
+    views = np.lib.stride_tricks.sliding_window_view(image, (size, size), axis=(1, 2))
+    row, column = np.nonzero(usable)
+    chosen = views[:, ::stride, ::stride][:, row, column]
+    return np.ascontiguousarray(np.moveaxis(chosen, 0, 1))
+
+
 def check_scene(scene: RadarScene, model: MiningModel, stride_px: int) -> None:
     """Refuse a scene that the model cannot be slid over.
 
@@ -137,7 +174,7 @@ def classify_scene(
     stride_px: int,
     threshold: float,
     area: BaseGeometry | None = None,
-    engine: Engine | None = None,
+    engine: BlockEngine | None = None,
     report: Report = silent,
 ) -> WindowMap:
     """Probability of a mine in every window of a scene.
@@ -145,7 +182,7 @@ def classify_scene(
     Parameters
     ----------
     scene
-        In metres, with the model's pixel size. Memory is bounded by blocks of 16 x 16 windows.
+        In metres, with the model's pixel size. Memory is bounded by blocks of 8 x 8 windows.
     model
         Says bands, filter, size and normalisation.
     stride_px
@@ -157,7 +194,7 @@ def classify_scene(
     area
         Lon/lat; only windows with their centre in it.
     engine
-        ``make_engine(model)`` if None.
+        ``block_engine(model, "auto", stride_px)`` if None.
 
     Raises
     ------
@@ -170,15 +207,17 @@ def classify_scene(
     empty = np.full((rows, columns), np.nan, dtype=np.float32)
     found = WindowMap(empty, scene.grid, size, stride_px)
     wanted = _wanted(found, area, scene.name)
-    score = engine or make_engine(model)
-    plain = plain_engine(model)
+    score = engine or block_engine(model, "auto", stride_px)
+    plain = by_patch(plain_engine(model), model, stride_px)
     blocks = [b for b in split(Window(0, rows, 0, columns), _BLOCK) if wanted[b.slices].any()]
     for number, block in enumerate(blocks, start=1):
-        patches, places = _windows(scene, model, block, stride_px, wanted)
-        probability = _scored(patches, score)
-        near = np.abs(probability - threshold) <= MARGIN
-        probability[near] = _scored(patches[near], plain)
-        found.probability[places] = probability
+        image = _read(scene, model, block, stride_px)
+        usable = wanted[block.slices] & _complete(image, model, stride_px)
+        here = found.probability[block.slices]
+        if usable.any():
+            here[usable] = score(image, usable)
+            near = usable & (np.abs(here - threshold) <= MARGIN)
+            here[near] = plain(image, near)
         report(number, len(blocks), "blocks of windows")
     if np.isnan(found.probability).all():
         raise InputError(
@@ -187,11 +226,7 @@ def classify_scene(
     return found
 
 
-def _scored(patches: FloatArray, score: Engine) -> FloatArray:
-    return score(patches) if len(patches) else np.zeros(0, dtype=np.float32)
-
-
-def _wanted(found: WindowMap, area: BaseGeometry | None, where: str) -> npt.NDArray[np.bool_]:
+def _wanted(found: WindowMap, area: BaseGeometry | None, where: str) -> BoolArray:
     if area is None:
         return np.ones(found.probability.shape, dtype=bool)
     there = project(area, LONLAT, str(found.scene.crs))
@@ -202,14 +237,8 @@ def _wanted(found: WindowMap, area: BaseGeometry | None, where: str) -> npt.NDAr
     return inside
 
 
-def _windows(
-    scene: RadarScene,
-    model: MiningModel,
-    block: Window,
-    stride: int,
-    wanted: npt.NDArray[np.bool_],
-) -> tuple[FloatArray, tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
-    """Patches of a block's usable windows, and their rows and columns in the map."""
+def _read(scene: RadarScene, model: MiningModel, block: Window, stride: int) -> FloatArray:
+    """Bands of the pixels that a block of windows covers."""
     size = model.card.size_px
     pixels = Window(
         block.y0 * stride,
@@ -217,13 +246,12 @@ def _windows(
         block.x0 * stride,
         (block.x1 - 1) * stride + size,
     )
-    image = read_bands(scene, pixels, model.params.bands)
-    # (band, row, column, y, x), still a view.
-    views = np.lib.stride_tricks.sliding_window_view(image, (size, size), axis=(1, 2))
-    views = views[:, ::stride, ::stride]
-    missing = np.isnan(views[0]).mean(axis=(2, 3))
-    usable = wanted[block.slices] & (missing <= model.params.patches.missing_share)
-    row, column = np.nonzero(usable)
-    patches = np.ascontiguousarray(np.moveaxis(views[:, row, column], 0, 1))
-    filled = fill_missing(patches, model.card.normalisation.mean)
-    return filled, (row + block.y0, column + block.x0)
+    return read_bands(scene, pixels, model.params.bands)
+
+
+def _complete(image: FloatArray, model: MiningModel, stride: int) -> BoolArray:
+    """Windows of which not too much is missing."""
+    size = model.card.size_px
+    views = np.lib.stride_tricks.sliding_window_view(np.isnan(image[0]), (size, size))
+    share = views[::stride, ::stride].mean(axis=(2, 3))
+    return np.asarray(share <= model.params.patches.missing_share)

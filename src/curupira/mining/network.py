@@ -152,7 +152,11 @@ class Folded(nn.Module):
                     sign = self.get_buffer(f"sign{number}")
                     x, scale = x * sign, scale.abs()
                 x = fn.max_pool2d(x, 2) * scale + self.get_buffer(f"shift{number}")
-        logits: Tensor = self.output(fn.relu(self.dense(x.mean(dim=(2, 3)))))
+        return self.classified(x.mean(dim=(2, 3)))
+
+    def classified(self, features: Tensor) -> Tensor:
+        """Logits of mean features ``(patch, feature)``."""
+        logits: Tensor = self.output(fn.relu(self.dense(features)))
         return logits
 
 

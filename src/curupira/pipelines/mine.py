@@ -159,7 +159,7 @@ def classify(
         If model or scene cannot be used.
     """
     need_torch()
-    from curupira.mining.classify import classify_scene, make_engine
+    from curupira.mining.classify import block_engine, classify_scene
     from curupira.mining.model import load_model
 
     if out.suffix.lower() not in (".geojson", ".json"):
@@ -175,7 +175,7 @@ def classify(
         stride_px=stride_px,
         threshold=threshold,
         area=read_aoi(aoi),
-        engine=make_engine(model, engine),
+        engine=block_engine(model, engine, stride_px),
         report=report,
     )
     squares = squares_of(found, threshold, rules.merge_overlap)
