@@ -1,0 +1,38 @@
+"""Make public/outlines.json: the nine states of the Legal Amazon, simplified (IBGE, CC0).
+
+Usage: python webapp/outlines.py MUNICIPALITIES.gpkg   (columns uf, municipality, geocode)
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import geopandas as gpd
+import shapely
+
+#: Degrees; about a kilometre: the outlines orient, they do not measure.
+TOLERANCE = 0.01
+
+
+def main(source: Path) -> None:
+    """Dissolve municipalities into states, simplify with shared borders, write compact GeoJSON."""
+    states = gpd.read_file(source).dissolve("uf").to_crs(4326)
+    shapes = shapely.coverage_simplify(states.geometry.to_numpy(), TOLERANCE)
+    features = [
+        {
+            "type": "Feature",
+            "properties": {"uf": uf},
+            "geometry": json.loads(
+                shapely.to_geojson(shapely.transform(shape, lambda c: c.round(3)))
+            ),
+        }
+        for uf, shape in zip(states.index, shapes, strict=True)
+    ]
+    text = json.dumps({"type": "FeatureCollection", "features": features}, separators=(",", ":"))
+    (Path(__file__).parent / "public" / "outlines.json").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,160 @@
+/** Maps that need no outside host: background, outlines of the states, own radar mosaic. */
+import {
+  AttributionControl,
+  LngLatBounds,
+  Map as GlMap,
+  NavigationControl,
+  ScaleControl,
+  setWorkerUrl,
+  type LayerSpecification,
+  type StyleSpecification,
+} from "maplibre-gl";
+import { sarTiles, xyzTiles } from "./api";
+import { t } from "./i18n";
+import type { Box, Config, MapLayer } from "./types";
+
+setWorkerUrl(`${location.origin}/static/maplibre-gl-worker.js`);
+
+export const COLOURS = {
+  background: "#dbe4e8",
+  land: "#eef1ea",
+  border: "#8b978f",
+  preliminary: "#ffb000",
+  confirmed: "#e03127",
+  closed: "#6b7280",
+  selected: "#00e5ff",
+  overlay: "#5b21b6",
+} as const;
+
+/** Layers below which the pictures lie, so that outlines stay visible. */
+const ABOVE_PICTURES = "state-lines";
+export const FONT = ["sans-serif"];
+
+function style(config: Config, mosaic: boolean): StyleSpecification {
+  const pictures: LayerSpecification[] = [{ id: "sar", type: "raster", source: "sar" }];
+  if (!mosaic) pictures[0] = { id: "sar", type: "raster", source: "sar", layout: { visibility: "none" } };
+  return {
+    version: 8,
+    sources: {
+      states: { type: "geojson", data: `${location.origin}/static/outlines.json` },
+      sar: rasterSource(sarTiles("mosaic"), config),
+    },
+    layers: [
+      { id: "background", type: "background", paint: { "background-color": COLOURS.background } },
+      { id: "land", type: "fill", source: "states", paint: { "fill-color": COLOURS.land } },
+      ...pictures,
+      {
+        id: ABOVE_PICTURES,
+        type: "line",
+        source: "states",
+        paint: { "line-color": COLOURS.border, "line-width": 1 },
+      },
+      {
+        id: "state-names",
+        type: "symbol",
+        source: "states",
+        maxzoom: 8,
+        layout: { "text-field": ["get", "uf"], "text-font": FONT, "text-size": 12 },
+        paint: { "text-color": "#4b5850", "text-halo-color": "#ffffff", "text-halo-width": 1.2 },
+      },
+    ],
+  };
+}
+
+export function rasterSource(tiles: string, config: Config) {
+  return {
+    type: "raster" as const,
+    tiles: [tiles],
+    tileSize: 256,
+    minzoom: config.tile_minzoom,
+    maxzoom: config.tile_maxzoom,
+    bounds: config.bbox,
+  };
+}
+
+export interface MapOptions {
+  mosaic?: boolean;
+  controls?: boolean;
+  label: string;
+  bounds?: Box;
+}
+
+/** A map in `container`; resolves when its style may be added to. */
+export function createMap(container: HTMLElement, config: Config, options: MapOptions): Promise<GlMap> {
+  const map = new GlMap({
+    container,
+    style: style(config, options.mosaic ?? true),
+    bounds: options.bounds ?? config.bbox,
+    fitBoundsOptions: { padding: 30, maxZoom: 15 },
+    attributionControl: false,
+    fadeDuration: 0,
+    dragRotate: false,
+    pitchWithRotate: false,
+    maxZoom: 18,
+    locale: {
+      "NavigationControl.ZoomIn": t("map.zoom_in"),
+      "NavigationControl.ZoomOut": t("map.zoom_out"),
+      "Map.Title": options.label,
+    },
+  });
+  map.touchZoomRotate.disableRotation();
+  map.addControl(new AttributionControl({ compact: true, customAttribution: config.attribution }));
+  if (options.controls ?? true) {
+    map.addControl(new NavigationControl({ showCompass: false }), "top-right");
+    map.addControl(new ScaleControl({ maxWidth: 110 }), "bottom-left");
+  }
+  // A tile that the server lacks is a gap in the picture, not a fault of the page.
+  map.on("error", () => undefined);
+  return new Promise((resolve) => {
+    if (map.isStyleLoaded()) resolve(map);
+    else map.once("style.load", () => resolve(map));
+  });
+}
+
+/** Show other tiles in the picture layer `name`, or none. */
+export function setPicture(map: GlMap, name: string, tiles: string | null, config: Config): void {
+  const source = map.getSource(name);
+  if (!tiles) {
+    if (map.getLayer(name)) map.setLayoutProperty(name, "visibility", "none");
+    return;
+  }
+  if (source && "setTiles" in source) {
+    (source as unknown as { setTiles(tiles: string[]): void }).setTiles([tiles]);
+  } else {
+    map.addSource(name, rasterSource(tiles, config));
+    map.addLayer({ id: name, type: "raster", source: name }, ABOVE_PICTURES);
+  }
+  map.setLayoutProperty(name, "visibility", "visible");
+}
+
+/** Switch a layer of `config.layers` on or off. */
+export function toggleLayer(map: GlMap, layer: MapLayer, on: boolean): void {
+  const name = `layer-${layer.name}`;
+  if (layer.kind === "xyz") {
+    // Configured pictures are not confined to the area of the workspace.
+    if (on && !map.getSource(name)) {
+      map.addSource(name, { type: "raster", tiles: [xyzTiles(layer.name)], tileSize: 256 });
+      map.addLayer({ id: name, type: "raster", source: name }, map.getLayer("sar") ? "sar" : ABOVE_PICTURES);
+    }
+  } else if (on && !map.getSource(name)) {
+    map.addSource(name, {
+      type: "geojson",
+      data: `${location.origin}/api/layers/${encodeURIComponent(layer.name)}.geojson`,
+    });
+    map.addLayer({
+      id: name,
+      type: "line",
+      source: name,
+      paint: { "line-color": layer.name === "area" ? "#0f4c3a" : COLOURS.overlay, "line-width": 1.6 },
+    });
+  }
+  if (map.getLayer(name)) map.setLayoutProperty(name, "visibility", on ? "visible" : "none");
+}
+
+export function fit(map: GlMap, box: Box, maxZoom = 15): void {
+  map.fitBounds(new LngLatBounds([box[0], box[1]], [box[2], box[3]]), {
+    padding: 50,
+    maxZoom,
+    animate: false,
+  });
+}
