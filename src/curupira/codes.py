@@ -59,6 +59,27 @@ class VerdictSource(StrEnum):
     FIELD = "field"
 
 
+class VoteKind(StrEnum):
+    """What an entry of the vote log does."""
+
+    VOTE = "vote"
+    UNDO = "undo"
+    ADJUDICATION = "adjudication"
+
+
+class Role(StrEnum):
+    """What an account may do; each may do what those before it may."""
+
+    VIEWER = "viewer"
+    INTERPRETER = "interpreter"
+    OPERATOR = "operator"
+
+    def may(self, needed: Role) -> bool:
+        """Whether this role includes another."""
+        order = list(Role)
+        return order.index(self) >= order.index(needed)
+
+
 class SceneState(StrEnum):
     """What became of a scene."""
 

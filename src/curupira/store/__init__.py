@@ -2,47 +2,59 @@
 
 ``Store.open`` gives transactions; the modules hold the repository functions, each taking the
 transaction's session: ``run``, ``scene``, ``acquisition``, ``observation``, ``warning``,
-``review``, ``delivery``, ``meta``.
+``review``, ``sample``, ``edit``, ``account``, ``delivery``, ``meta``.
 """
 
 from curupira.store import (
+    account,
     acquisition,
     delivery,
+    edit,
     meta,
     observation,
     review,
     run,
+    sample,
     scene,
     warning,
 )
 from curupira.store.session import Store
 from curupira.store.tables import (
+    AccountRow,
     AcquisitionRow,
     DeliveryRow,
+    EditRow,
     MetaRow,
     ObservationRow,
     ReviewRow,
     RunRow,
+    SampleRow,
     SceneRow,
     WarningRow,
 )
 
 __all__ = [
+    "AccountRow",
     "AcquisitionRow",
     "DeliveryRow",
+    "EditRow",
     "MetaRow",
     "ObservationRow",
     "ReviewRow",
     "RunRow",
+    "SampleRow",
     "SceneRow",
     "Store",
     "WarningRow",
+    "account",
     "acquisition",
     "delivery",
+    "edit",
     "meta",
     "observation",
     "review",
     "run",
+    "sample",
     "scene",
     "warning",
 ]

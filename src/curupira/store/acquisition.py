@@ -186,3 +186,17 @@ def _recount(session: Session, acquisition_id: str) -> None:
     if row.n_scenes == 0 and row.evaluated_at is None:
         session.delete(row)
     session.flush()
+
+
+def forget_evaluation(session: Session, run_id: str) -> int:
+    """Let the acquisitions that a run evaluated count as not evaluated; returns how many.
+
+    They are not dirty: only a forced run looks at them again.
+    """
+    change = (
+        update(AcquisitionRow)
+        .where(AcquisitionRow.run_id == run_id, AcquisitionRow.evaluated_at.is_not(None))
+        .values(evaluated_at=None, input_hash=None)
+        .returning(AcquisitionRow.id)
+    )
+    return len(session.scalars(change).all())

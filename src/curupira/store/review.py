@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curupira.codes import Verdict, VerdictSource
+from curupira.codes import Verdict, VerdictSource, VoteKind
 from curupira.store.tables import ReviewRow
 
 
@@ -28,6 +28,7 @@ def record(
     seconds_spent: float | None = None,
     context: Mapping[str, Any] | None = None,
     supersedes: str | None = None,
+    kind: VoteKind = VoteKind.VOTE,
 ) -> ReviewRow:
     """Add a vote. Use ``Store.transaction(durable=True)``, so that it survives a power cut."""
     row = ReviewRow(
@@ -43,6 +44,7 @@ def record(
         context=None if context is None else dict(context),
         voted_at=voted_at,
         supersedes=supersedes,
+        kind=kind,
     )
     session.add(row)
     session.flush()
@@ -64,3 +66,19 @@ def standing(session: Session, warning_id: str) -> list[ReviewRow]:
     every = votes(session, warning_id)
     gone = {vote.supersedes for vote in every}
     return [vote for vote in every if vote.vote_id not in gone]
+
+
+def get(session: Session, vote_id: str) -> ReviewRow | None:
+    """One entry of the log, or None."""
+    return session.scalar(select(ReviewRow).where(ReviewRow.vote_id == vote_id))
+
+
+def by_warning(session: Session, ids: Collection[str] | None = None) -> dict[str, list[ReviewRow]]:
+    """All entries by warning, each in time order."""
+    query = select(ReviewRow).order_by(ReviewRow.voted_at, ReviewRow.id)
+    if ids is not None and len(ids) <= 1000:
+        query = query.where(ReviewRow.warning_id.in_(sorted(ids)))
+    found: dict[str, list[ReviewRow]] = {}
+    for row in session.scalars(query):
+        found.setdefault(row.warning_id, []).append(row)
+    return found

@@ -16,11 +16,13 @@ from curupira.codes import (
     ClosedReason,
     IntensityClass,
     OrbitState,
+    Role,
     RunState,
     SceneState,
     Status,
     Verdict,
     VerdictSource,
+    VoteKind,
 )
 from curupira.store.columns import Code, Json, Number, UtcDateTime, Whole, text
 from curupira.store.geometry import Geom
@@ -63,11 +65,13 @@ class Base(DeclarativeBase):
                 ClosedReason,
                 IntensityClass,
                 OrbitState,
+                Role,
                 RunState,
                 SceneState,
                 Status,
                 Verdict,
                 VerdictSource,
+                VoteKind,
             )
         },
     }
@@ -274,6 +278,59 @@ class ReviewRow(Base):
     context: Mapped[dict[str, Any] | None]
     voted_at: Mapped[datetime]
     supersedes: Mapped[str | None] = _identifier()
+    kind: Mapped[VoteKind | None]
+
+
+class AccountRow(Base):
+    """Somebody who may log in. ``password_hash`` is argon2id's."""
+
+    __tablename__ = "account"
+
+    name: Mapped[str] = _identifier(unique=True)
+    role: Mapped[Role]
+    password_hash: Mapped[str]
+    disabled: Mapped[bool]
+    created_at: Mapped[datetime]
+
+
+class SampleRow(Base):
+    """A warning of a day's draw, drawn or not: one that was passed over is not drawn later.
+
+    ``inclusion_probability`` is None where it is not known.
+    """
+
+    __tablename__ = "sample"
+
+    day: Mapped[date] = mapped_column(index=True)
+    warning_id: Mapped[str] = mapped_column(
+        text(IDENTIFIER), reference("warning.warning_id"), unique=True
+    )
+    plan: Mapped[str] = mapped_column(text(32))
+    seed: Mapped[int]
+    stratum: Mapped[str] = mapped_column(text(32))
+    inclusion_probability: Mapped[float | None]
+    area_ha: Mapped[float]
+    drawn: Mapped[bool]
+    blind: Mapped[bool]
+    drawn_at: Mapped[datetime]
+    drawn_by: Mapped[str]
+
+
+class EditRow(Base):
+    """A warning's polygon as a person drew it, and what it was before (GeoJSON)."""
+
+    __tablename__ = "edit"
+
+    geom: Mapped[BaseGeometry] = mapped_column(Geom("MULTIPOLYGON", WARNING_SRID))
+    edit_id: Mapped[str] = _identifier(unique=True)
+    warning_id: Mapped[str] = mapped_column(
+        text(IDENTIFIER), reference("warning.warning_id"), index=True
+    )
+    editor: Mapped[str]
+    reason: Mapped[str] = _message()
+    area_ha: Mapped[float]
+    original: Mapped[dict[str, Any]]
+    edited_at: Mapped[datetime]
 
 
 class DeliveryRow(Base):

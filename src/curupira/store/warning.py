@@ -135,6 +135,12 @@ def get(session: Session, warning_id: str) -> WarningRow:
     return row
 
 
+def of_run(session: Session, run_id: str) -> list[WarningRow]:
+    """Warnings that a run issued, in order of entry."""
+    chosen = select(WarningRow).where(WarningRow.run_id == run_id)
+    return list(session.scalars(chosen.order_by(WarningRow.id)))
+
+
 def open_ones(session: Session) -> list[WarningRow]:
     """Preliminary and confirmed warnings, oldest first: those that new polygons may match."""
     return query(session, status=(Status.PRELIMINARY, Status.CONFIRMED))
