@@ -10,14 +10,14 @@ import pytest
 from curupira import presets
 from curupira.errors import ConfigError
 
-SHIPPED = ["deter_r", "deter_r_c2", "deter_r_paper", "sensitive"]
+SHIPPED = ["curupira", "deter_r", "deter_r_c2", "deter_r_paper", "sensitive"]
 
 
 def _options(preset: presets.Preset) -> dict[str, object]:
     return {key: value for section in preset.sections.values() for key, value in section.items()}
 
 
-def test_the_four_published_presets_are_shipped() -> None:
+def test_the_published_presets_and_our_own_are_shipped() -> None:
     assert presets.names("detect") == SHIPPED
 
 

@@ -16,6 +16,7 @@ from curupira.detect.evidence import accumulate, distance_prior, evidence_confid
 from curupira.detect.exceedance import MAX_ALERTS, NO_FLAG, Exceedance, exceedance
 from curupira.detect.params import DetectParams
 from curupira.detect.periods import days_since_2020
+from curupira.detect.screen import screen_images
 from curupira.detect.threshold import threshold_db
 
 FloatArray = npt.NDArray[np.float32]
@@ -29,6 +30,8 @@ class StackBlock:
     ``vh`` and ``vv``: ``(time, y, x)`` linear gamma0, NaN or <= 0 missing. ``times``: ``(time,)``
     naive UTC. ``lia_deg``: ``(time, y, x)`` or None (no LIA mask). ``orbit``: ``(time,)`` relative
     orbits or None (all images are of one). ``vv`` is not used by the presets of DETER-R.
+    ``background``: ``(y, x)`` forest that the local anomaly is measured on, None all; ``origin``:
+    row and column of the first pixel on the grid. Only ``screen = "local"`` looks at these two.
     """
 
     vh: FloatArray
@@ -36,6 +39,8 @@ class StackBlock:
     vv: FloatArray | None = None
     lia_deg: FloatArray | None = None
     orbit: npt.NDArray[np.integer] | None = None
+    background: BoolArray | None = None
+    origin: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,8 @@ def block_layers(
     said: list[tuple[npt.NDArray[np.int32], FloatArray]] = []
     for images, learning in baselines(block.times, block.orbit, on, params):
         lia = None if block.lia_deg is None else block.lia_deg[images]
-        part = one_baseline(block.vh[images], block.times[images], learning, lia, params)
+        vh = _screened(block.vh[images], block, learning, params)
+        part = one_baseline(vh, block.times[images], learning, lia, params)
         days = days_since_2020(block.times[images][~learning])
         other = exceedance(part.db, part.reference_db, drop, days)
         reference, found = _merge(reference, found, part.reference_db, other)
@@ -134,6 +140,17 @@ def block_layers(
     )
 
 
+def _screened(
+    power: FloatArray, block: StackBlock, learning: BoolArray, params: DetectParams
+) -> FloatArray:
+    """Images without their local anomaly, where the preset asks for it."""
+    if params.screen.screen == "none":
+        return power
+    return screen_images(
+        power, learning, params.screen, background=block.background, origin=block.origin
+    )
+
+
 def _with_vv(
     ratio: FloatArray,
     block: StackBlock,
@@ -146,7 +163,8 @@ def _with_vv(
     weight = np.float32(params.evidence.evidence_vv_weight)
     if block.vv is None or weight == 0:
         return ratio
-    part = one_baseline(block.vv[images], block.times[images], learning, lia_deg, params)
+    power = _screened(block.vv[images], block, learning, params)
+    part = one_baseline(power, block.times[images], learning, lia_deg, params)
     vv = np.zeros_like(ratio) if part.ratio is None else np.nan_to_num(part.ratio, nan=0.0)
     return ratio + weight * vv
 

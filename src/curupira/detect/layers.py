@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import date
 from pathlib import Path
 
@@ -83,9 +83,10 @@ def warning_layers(
     if block_px < 1:
         raise ConfigError(f"blocks of {block_px} pixels", where="block_px", remedy="use 256")
     vh = inputs.vh_of(stack)
-    block = _selected(stack, vh, periods(day, params.period), params)
     distance = inputs.distance_plane(distance_m, vh)
     mask = inputs.forest_plane(forest, vh)
+    block = _selected(stack, vh, periods(day, params.period), params)
+    block = replace(block, background=mask)
     layers = _by_blocks(block, day, params, distance, mask, block_px)
     return _dataset(layers, vh, recipe, day, periods(day, params.period))
 
@@ -139,8 +140,26 @@ def _selected(
     if angle is not None:
         power = np.where(angle_mask(angle, params.geometry), power, np.nan)
     return StackBlock(
-        vh=power, times=times[keep], lia_deg=lia, orbit=inputs.orbits_of(stack, order)
+        vh=power,
+        times=times[keep],
+        vv=_vv(stack, vh, order, params),
+        lia_deg=lia,
+        orbit=inputs.orbits_of(stack, order),
     )
+
+
+def _vv(
+    stack: xr.DataArray | xr.Dataset,
+    vh: xr.DataArray,
+    order: npt.NDArray[np.intp],
+    params: DetectParams,
+) -> npt.NDArray[np.float32] | None:
+    if not params.needs_vv or not isinstance(stack, xr.Dataset) or "vv" not in stack:
+        return None
+    vv = inputs.in_order(stack["vv"], ("time", "y", "x"), "vv").isel(time=_slice_if_possible(order))
+    power = vv.to_numpy().astype(np.float32, copy=False)
+    inputs.check_power(power)
+    return power
 
 
 def _degrees(
@@ -169,8 +188,11 @@ def _part(block: StackBlock, window: Window) -> StackBlock:
     return StackBlock(
         vh=block.vh[index].astype(np.float32, copy=False),
         times=block.times,
+        vv=None if block.vv is None else block.vv[index],
         lia_deg=None if block.lia_deg is None else block.lia_deg[index],
         orbit=block.orbit,
+        background=None if block.background is None else block.background[window.slices],
+        origin=(window.y0, window.x0),
     )
 
 

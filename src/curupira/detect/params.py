@@ -68,6 +68,36 @@ class GeometryParams(_Section):
         return self
 
 
+class ScreenParams(_Section):
+    """Local anomaly of every image: rain, moisture, season over kilometres."""
+
+    screen: Literal["none", "local"] = Field(
+        description="Take the local anomaly out of every image, or nothing. Source: own."
+    )
+    screen_cell_px: int = Field(
+        ge=2, le=64, description="Side of a cell that the anomaly is measured in, pixels. Own."
+    )
+    screen_window_cells: int = Field(
+        ge=3, le=31, description="Side of the window of its median, cells, odd. Source: own."
+    )
+    screen_limit_db: float = Field(
+        gt=0, le=20, description="An image is dropped where the anomaly is more, dB. Source: own."
+    )
+
+    @model_validator(mode="after")
+    def _centred(self) -> Self:
+        if self.screen_window_cells % 2 == 0:
+            raise ValueError("screen_window_cells must be odd")
+        return self
+
+    @property
+    def reach(self) -> int:
+        """Pixels around a block that its cells' medians look at."""
+        if self.screen == "none":
+            return 0
+        return (2 + self.screen_window_cells // 2) * self.screen_cell_px
+
+
 class SeasonParams(_Section):
     """Seasonal stabilisation."""
 
@@ -218,6 +248,7 @@ class DetectParams(BaseModel):
 
     period: PeriodParams
     geometry: GeometryParams
+    screen: ScreenParams
     season: SeasonParams
     speckle: SpeckleParams
     threshold: ThresholdParams
@@ -236,6 +267,7 @@ class DetectParams(BaseModel):
         return cls(
             period=_read(PeriodParams, preset, "period"),
             geometry=_read(GeometryParams, preset, "geometry"),
+            screen=_read(ScreenParams, preset, "screen"),
             season=_read(SeasonParams, preset, "season"),
             speckle=_read(SpeckleParams, preset, "speckle"),
             threshold=_read(ThresholdParams, preset, "threshold"),
@@ -244,16 +276,23 @@ class DetectParams(BaseModel):
         )
 
     @property
+    def needs_vv(self) -> bool:
+        """Whether VV says anything."""
+        return self.evidence.evidence == "accumulated" and self.evidence.evidence_vv_weight > 0
+
+    @property
     def unfiltered(self) -> DetectParams:
         """The same without spatial filters, for a pixel that has no neighbours."""
         off = self.speckle.model_copy(update={"quegan_yu": False, "refined_lee": "none"})
-        return self.model_copy(update={"speckle": off})
+        blind = self.screen.model_copy(update={"screen": "none"})
+        return self.model_copy(update={"speckle": off, "screen": blind})
 
     @property
     def halo(self) -> int:
         """Pixels around a block that its spatial filters look at (5 in ``deter_r``)."""
         expectation = self.speckle.expectation_window // 2 if self.speckle.quegan_yu else 0
-        return expectation + (0 if self.speckle.refined_lee == "none" else 3)
+        lee = 0 if self.speckle.refined_lee == "none" else 3
+        return expectation + lee + self.screen.reach
 
 
 _M = TypeVar("_M", bound=BaseModel)

@@ -120,7 +120,9 @@ def _orbits(images: Sequence[Acquisition]) -> npt.NDArray[np.int32]:
 def read_block(detector: Detector, images: Sequence[Image], window: Window) -> StackBlock:
     """Read the stack of a window; of one pass, a later slice fills the gaps of an earlier one."""
     shape = (len(images), *window.shape)
-    vh = np.full(shape, np.nan, dtype=np.float32)
+    bands = ("vh", "vv") if detector.params.needs_vv else ("vh",)
+    power = {band: np.full(shape, np.nan, dtype=np.float32) for band in bands}
+    vh = power["vh"]
     lia: npt.NDArray[np.float32] | None = None
     for k, image in enumerate(images):
         acquired = zip(image.acquisition.scenes, image.windows, image.usable, strict=True)
@@ -135,6 +137,9 @@ def read_block(detector: Detector, images: Sequence[Image], window: Window) -> S
                 good &= rasterise([usable], detector.grid, part)
             gaps = np.isnan(vh[k][place]) & good
             vh[k][place][gaps] = values[gaps]
+            if "vv" in bands and "vv" in scene.assets:
+                values = detector.reader.read(scene.relative_orbit, scene.scene_id, "vv", part)
+                power["vv"][k][place][gaps] = values[gaps]
             if "lia" in scene.assets:
                 if lia is None:
                     lia = np.full(shape, np.nan, dtype=np.float32)
@@ -143,9 +148,10 @@ def read_block(detector: Detector, images: Sequence[Image], window: Window) -> S
     return StackBlock(
         vh=vh,
         times=_times([i.acquisition for i in images]),
-        vv=None,
+        vv=power.get("vv"),
         lia_deg=lia,
         orbit=_orbits([i.acquisition for i in images]),
+        origin=(window.y0, window.x0),
     )
 
 

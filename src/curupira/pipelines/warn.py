@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import geopandas as gpd
@@ -119,11 +119,12 @@ def detect_block(task: Task) -> BlockResult:
     distance = detector.masks.read_distance(outer)
     forest = zones == MONITORED
     trimmed = forest[inner.slices]
+    background = forest.copy()
     masked = int(((zones == MASKED)[inner.slices] | (task.sar_mask & trimmed)).sum())
     forest[inner.slices] &= ~task.sar_mask
     # Where nothing is watched nothing is observed, whatever the images hold.
     images = task.images if forest.any() else task.images[-1:]
-    block = read_block(detector, images, outer)
+    block = replace(read_block(detector, images, outer), background=background)
     layers = block_layers(block, task.day, params, distance_m=distance, forest=forest).crop(inner)
     seen = layers.n_alerts != NOT_OBSERVED
     monitored = trimmed & ~task.sar_mask

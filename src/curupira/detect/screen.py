@@ -1,0 +1,176 @@
+"""Local anomaly of every image: what a whole neighbourhood does is weather, not clearing. Pure.
+
+Forest brightens and darkens together over kilometres: rain, moisture, season, calibration. Cells of
+some pixels tell by how much each image departs from the learning period there; the median over the
+cells around leaves out clearings, which fill few of them, and is taken out of the image. After the
+spatial stabilisation of Doblas et al. 2020 (Remote Sensing 12(23) 3922), per cell not per image.
+
+Cells are aligned to the grid and not to the block, so that the result does not depend on tiling.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from curupira.detect.lanes import kernel
+from curupira.detect.params import ScreenParams
+from curupira.detect.reference import reference_level
+from curupira.units import from_db, to_db
+
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+
+#: A cell needs this share of its pixels, a neighbourhood this share of its cells, to be believed.
+MINIMUM_SHARE = 0.2
+
+
+def screen_images(
+    power: FloatArray,
+    learning: BoolArray,
+    params: ScreenParams,
+    *,
+    background: BoolArray | None = None,
+    origin: tuple[int, int] = (0, 0),
+) -> FloatArray:
+    """Take the local anomaly out of every image; drop pixels where it is beyond the limit.
+
+    Parameters
+    ----------
+    power
+        ``(time, y, x)`` linear gamma0 of one orbit and polarisation, NaN or <= 0 missing.
+    learning
+        ``(time,)`` which images are of the learning period; their median is the normal state.
+    params
+        Section [screen] of a preset.
+    background
+        ``(y, x)`` forest that the anomaly is measured on; None: every pixel.
+    origin
+        Row and column of the first pixel on the grid.
+
+    Returns
+    -------
+    Power over the anomaly, NaN where missing or dropped. Where too little forest is around to
+    tell, the image stays as it is.
+    """
+    clean = np.where(power > 0, power, np.float32(np.nan))
+    anomaly = local_anomaly_db(clean, learning, params, background=background, origin=origin)
+    limit = np.float32(params.screen_limit_db)
+    with np.errstate(invalid="ignore"):
+        extreme = np.abs(anomaly) > limit
+    factor = np.where(np.isnan(anomaly), np.float32(1), from_db(-anomaly))
+    factor[extreme] = np.nan
+    cell = params.screen_cell_px
+    _spread(clean, factor, cell, origin[0] % cell, origin[1] % cell)
+    return clean
+
+
+def local_anomaly_db(
+    power: FloatArray,
+    learning: BoolArray,
+    params: ScreenParams,
+    *,
+    background: BoolArray | None = None,
+    origin: tuple[int, int] = (0, 0),
+) -> FloatArray:
+    """Median over the cells around of image over normal state, ``(time, cells, cells)`` dB.
+
+    The first cell holds the first pixel. NaN where too few cells around have forest in view.
+    Parameters as in ``screen_images``; no power may be <= 0.
+    """
+    cell = params.screen_cell_px
+    normal = from_db(reference_level(power[learning], 1))
+    if background is not None:
+        normal = np.where(background, normal, np.float32(np.nan))
+    first = origin[0] % cell, origin[1] % cell
+    rows, columns = (math.ceil((n + o) / cell) for n, o in zip(normal.shape, first, strict=True))
+    ratio = np.empty((len(power), rows, columns), dtype=np.float32)
+    least = max(1, round(MINIMUM_SHARE * cell * cell))
+    _cell_means(np.ascontiguousarray(power), normal, cell, *first, least, ratio)
+    cells_db = to_db(ratio)
+    # An image's ratio to a median is off by a constant: speckle's mean is not its median.
+    cells_db -= np.float32(10 * np.log10(_typical(ratio[learning])))
+    out = np.empty_like(cells_db)
+    reach = params.screen_window_cells // 2
+    enough = max(1, round(MINIMUM_SHARE * params.screen_window_cells**2))
+    _window_medians(cells_db, reach, enough, out)
+    return out
+
+
+def _typical(ratio: FloatArray) -> FloatArray:
+    """Median over the learning images of each cell; 1 where there is none."""
+    some = ~np.isnan(ratio).all(axis=0)
+    level = np.ones(ratio.shape[1:], dtype=np.float32)
+    level[some] = np.nanmedian(ratio[:, some], axis=0)
+    return level
+
+
+@kernel
+def _cell_means(
+    power: FloatArray,
+    normal: FloatArray,
+    cell: int,
+    row0: int,
+    column0: int,
+    least: int,
+    out: FloatArray,
+) -> None:
+    dates, rows, columns = power.shape
+    total = np.empty(out.shape[2], np.float32)
+    count = np.empty(out.shape[2], np.int32)
+    for t in range(dates):
+        for i in range(out.shape[1]):
+            total[:] = np.float32(0)
+            count[:] = 0
+            for y in range(max(i * cell - row0, 0), min((i + 1) * cell - row0, rows)):
+                for x in range(columns):
+                    ratio = power[t, y, x] / normal[y, x]
+                    if not np.isnan(ratio):
+                        j = (x + column0) // cell
+                        total[j] += ratio
+                        count[j] += 1
+            for j in range(out.shape[2]):
+                known = count[j] >= least
+                out[t, i, j] = total[j] / np.float32(count[j]) if known else np.float32(np.nan)
+
+
+@kernel
+def _window_medians(cells: FloatArray, reach: int, enough: int, out: FloatArray) -> None:
+    dates, rows, columns = cells.shape
+    values = np.empty((2 * reach + 1) ** 2, np.float32)
+    for t in range(dates):
+        for i in range(rows):
+            for j in range(columns):
+                n = 0
+                for r in range(max(i - reach, 0), min(i + reach + 1, rows)):
+                    for c in range(max(j - reach, 0), min(j + reach + 1, columns)):
+                        value = cells[t, r, c]
+                        if not np.isnan(value):
+                            values[n] = value
+                            n += 1
+                out[t, i, j] = np.median(values[:n]) if n >= enough else np.float32(np.nan)
+
+
+@kernel
+def _spread(power: FloatArray, factor: FloatArray, cell: int, row0: int, column0: int) -> None:
+    """Multiply by the cells' factors, bilinear between their centres, beyond the outermost flat."""
+    dates, rows, columns = power.shape
+    last_row, last_column = factor.shape[1] - 1, factor.shape[2] - 1
+    line = np.empty(factor.shape[2], np.float32)
+    for t in range(dates):
+        for y in range(rows):
+            v = (np.float32(y + row0) + np.float32(0.5)) / np.float32(cell) - np.float32(0.5)
+            top = math.floor(v)
+            down = v - np.float32(top)
+            above, below = min(max(top, 0), last_row), min(max(top + 1, 0), last_row)
+            for j in range(factor.shape[2]):
+                one, two = factor[t, above, j], factor[t, below, j]
+                line[j] = one + down * (two - one)
+            for x in range(columns):
+                u = (np.float32(x + column0) + np.float32(0.5)) / np.float32(cell) - np.float32(0.5)
+                left = math.floor(u)
+                one = line[min(max(left, 0), last_column)]
+                two = line[min(max(left + 1, 0), last_column)]
+                power[t, y, x] *= one + (u - np.float32(left)) * (two - one)
