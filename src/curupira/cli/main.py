@@ -15,7 +15,18 @@ import typer
 from typer.exceptions import TyperException
 
 from curupira import __version__, logs
-from curupira.cli import accuracy, calibrate, demo, export, init, masks, mining, report, source
+from curupira.cli import (
+    accuracy,
+    calibrate,
+    deliver,
+    demo,
+    export,
+    init,
+    masks,
+    mining,
+    report,
+    source,
+)
 from curupira.cli import run as run_commands
 from curupira.cli.common import err, out
 from curupira.errors import CurupiraError
@@ -37,6 +48,7 @@ for module in (
     run_commands,
     accuracy,
     export,
+    deliver,
     report,
     mining,
 ):

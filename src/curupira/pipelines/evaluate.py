@@ -21,6 +21,7 @@ from curupira.config import Workspace
 from curupira.cube.reader import CubeReader
 from curupira.errors import InputError
 from curupira.pipelines.bookkeeping import Bookkeeper, Outcome
+from curupira.pipelines.corrections import Findings, corrected, digest_with, findings
 from curupira.pipelines.images import (
     Detector,
     bounding_window,
@@ -36,7 +37,7 @@ from curupira.pipelines.warn import detect_acquisition
 from curupira.progress import Report
 from curupira.records import Acquisition, group_acquisitions
 from curupira.store import acquisition as acquisitions
-from curupira.store import scene as scenes
+from curupira.store.quality import held
 from curupira.store.session import Store
 from curupira.store.tables import AcquisitionRow
 from curupira.vectorise.match import Book
@@ -63,6 +64,7 @@ class Evaluator:
     counts: Counter[str] = field(default_factory=Counter)
     refused: dict[str, InputError] = field(default_factory=dict)
     _book: Book | None = field(default=None, init=False)
+    _findings: Findings = field(default_factory=Findings, init=False)
 
     def __post_init__(self) -> None:
         self.since = self.workspace.monitor.algorithm.monitor_since
@@ -85,14 +87,16 @@ class Evaluator:
             Evaluate also what was evaluated before and has not changed.
         """
         with self.store.reading() as session:
-            known = group_acquisitions(scenes.ingested(session))
+            accepted = [row for row in held(session) if row.accepted]
             rows = {row.acquisition_id: row for row in acquisitions.in_order(session)}
+        known = group_acquisitions([row.scene for row in accepted])
+        self._findings = findings((row.scene, row.quality) for row in accepted)
         learning_only = {a.acquisition_id for a in known if a.day < self.since}
         mended = self._mended(known, rows)
         dirty = [
             row
             for row in rows.values()
-            if (row.dirty or row.acquisition_id in mended or (again and row.evaluated_at))
+            if (row.dirty or row.acquisition_id in mended or (again and row.run_id))
             and (last is None or row.day <= last)
             and (first is None or row.day >= first or row.acquisition_id in learning_only)
         ]
@@ -205,9 +209,12 @@ class Evaluator:
         span, images = select_images(acquisition, known, self.detector.params)
         window = bounding_window(footprint(acquisition, self.detector.grid), self.detector.grid)
         sar_mask = masking(book, acquisition.day, window, self.detector)
+        corrections = self._findings.corrections(
+            images, acquisition.acquired, self.workspace.monitor.quality
+        )
         refusal = season_refusal(acquisition, images, self.detector.params)
         if refusal is None:
-            digest = input_hash(self.detector, images, sar_mask)
+            digest = digest_with(input_hash(self.detector, images, sar_mask), corrections)
         else:
             # Without images nothing is observed; without a digest the result is never used again.
             images, digest = [], ""
@@ -218,9 +225,10 @@ class Evaluator:
             return stored
         tags = {"acquisition": name, "preset_hash": self.detector.preset.hash}
         path = product_path(self.workspace.folder, name)
+        reader = corrected(self.detector.reader, corrections, self.detector.grid.shape)
         with product_sink(path, self.detector.grid, window, tags) as sink:
             detection = detect_acquisition(
-                self.detector, acquisition, images, sar_mask, self.run_blocks, sink.write
+                replace(self.detector, reader=reader), acquisition, images, sar_mask, self.run_blocks, sink.write
             )
         write_item(path, acquisition, self.detector.preset, __version__)
         self.counts["evaluated"] += 1

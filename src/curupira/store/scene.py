@@ -34,16 +34,18 @@ def record(
     reason: str | None = None,
     cube_snapshot: str | None = None,
     run_id: str | None = None,
+    retry_until: datetime | None = None,
 ) -> SceneRow:
     """Insert or replace a scene's row, and keep the acquisitions of its orbit in step.
 
     An ingested scene makes its acquisition dirty; one that was ingested and no longer is, as well.
+    ``retry_until``: until then a quarantined scene is pending all the same.
     """
     row = _row(session, scene.scene_id)
     if row.state is SceneState.INGESTED:
         # A newer version may state another time, and so belong to another pass.
         row.state = SceneState.SUPERSEDED
-        _regroup(session, row)
+        regroup(session, row)
     row.platform = scene.platform
     row.acquired = milliseconds(scene.acquired)
     row.created = milliseconds(scene.created)
@@ -59,9 +61,12 @@ def record(
     row.cube_snapshot = cube_snapshot
     row.recorded_at = recorded_at
     row.run_id = run_id
+    # Another version or another try: the gate looks at it anew.
+    row.quality = None
+    row.retry_until = retry_until
     session.add(row)
     if state is SceneState.INGESTED:
-        _regroup(session, row)
+        regroup(session, row)
     return row
 
 
@@ -100,7 +105,7 @@ def supersede(session: Session, scene_id: str, *, reason: str, recorded_at: date
     row.reason = reason
     row.recorded_at = recorded_at
     if was_ingested:
-        _regroup(session, row)
+        regroup(session, row)
 
 
 def known(session: Session) -> dict[str, Known]:
@@ -233,7 +238,8 @@ def _row(session: Session, scene_id: str) -> SceneRow:
     return SceneRow(scene_id=scene_id) if found is None else found
 
 
-def _regroup(session: Session, row: SceneRow) -> None:
+def regroup(session: Session, row: SceneRow) -> None:
+    """Let a scene whose state changed join or leave its acquisition, which becomes dirty."""
     session.flush()
     if row.platform is None or row.relative_orbit is None or row.acquired is None:
         return
