@@ -21,6 +21,8 @@ from curupira import presets
 from curupira.deliver.params import DeliveryParams, check_name, with_rule
 from curupira.errors import ConfigError
 from curupira.grid import check_area, make_grid
+from curupira.preprocess.quality import QualityParams
+from curupira.settings import ServeParams
 from curupira.sources.masks import MaskParams
 from curupira.sources.profiles import SourceParams
 from curupira.sources.vector import read_area
@@ -128,9 +130,11 @@ class Monitor(_Section):
     source: SourceParams = SourceParams()
     masks: MaskParams = MaskParams()
     algorithm: AlgorithmParams = AlgorithmParams()
+    quality: QualityParams = QualityParams()
     store: StoreParams = StoreParams()
     cube: CubeParams = CubeParams()
     compute: ComputeParams = ComputeParams()
+    serve: ServeParams = ServeParams()
     #: ``[delivery.NAME]``, by name.
     delivery: dict[str, DeliveryParams] = {}
 

@@ -1,0 +1,57 @@
+"""Section [serve] of a monitor file: how the web application is shown, and to whom."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_PLACE: dict[str, Any] = {"place": True}
+
+
+class ServeParams(BaseModel):
+    """How ``curupira serve`` works."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    public: bool = Field(
+        True, description="Anyone may read features, tiles and map; writing always needs a login"
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on")
+    port: int = Field(8000, ge=1, le=65535, description="Port to listen on")
+    language: Literal["pt", "en", "es"] = Field(
+        "pt", description="Language of a first visit that asks for none"
+    )
+    plan: Literal["deter_r", "deter_rt", "stratified"] = Field(
+        "deter_r", description="Sampling plan of the daily validation"
+    )
+    blind_share: float = Field(
+        0.1, ge=0, le=1, description="Share of the sample with a blind second vote"
+    )
+    optical_alerts: str = Field(
+        "",
+        description='Vector file of optical alerts for the automatic validation; "" = none',
+        json_schema_extra=_PLACE,
+    )
+    layers: dict[str, str] = Field(
+        {},
+        description="Map layers by title: XYZ templates with {z}, {x}, {y}, and {NAME} for a key "
+        "in the environment variable NAME; fetched by the server, so that keys stay there",
+        json_schema_extra=_PLACE,
+    )
+    sensitive_layers: tuple[str, ...] = Field(
+        (), description="Layers of [area] that are shown only to people who are logged in"
+    )
+    sensitive_places: tuple[str, ...] = Field(
+        (), description="Territories of which the warnings are shown only to people logged in"
+    )
+    stale_days: int = Field(
+        14, ge=1, description="Days without a new scene after which the map says so"
+    )
+    session_hours: int = Field(12, ge=1, le=720, description="Hours that a login lasts")
+    login_tries: int = Field(
+        5, ge=1, le=100, description="Failed logins of a name or address in 15 minutes, then a wait"
+    )
+    secure_cookie: bool = Field(
+        False, description="Send the session cookie over https only: set it behind a proxy"
+    )

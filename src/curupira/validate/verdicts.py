@@ -1,0 +1,131 @@
+"""From the votes on a warning to its verdict. Pure.
+
+Rules, in order: an adjudication ends a dispute; a field verdict outranks desk verdicts; desk votes
+that agree are the verdict; desk votes that differ leave the warning disputed, and undecided.
+A vote that a later entry supersedes does not count. Sources: Doblas et al. 2022, section 3.3;
+inpe.md (up to four interpreters); issue E, point 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol, TypeVar
+
+from curupira.codes import Verdict, VerdictSource, VoteKind
+
+#: More interpreters than these do not vote on one warning.
+MAX_INTERPRETERS = 4
+#: There was no disturbance of forest: the warning is closed at the next run.
+REJECTING = frozenset({Verdict.FALSE_POSITIVE, Verdict.NON_FOREST, Verdict.WATER_FLOODED})
+#: The evidence decides nothing; such a warning counts as not assessed, never as false.
+UNASSESSED = frozenset({Verdict.CLOUD, Verdict.NO_REFERENCE})
+#: Why an interpreter rejects a warning, or cannot tell.
+REASONS = (
+    "cannot_tell",
+    "no_change",
+    "older_change",
+    "seasonal",
+    "flood",
+    "water_level",
+    "agriculture",
+    "silviculture",
+    "natural_non_forest",
+    "terrain",
+    "image_artefact",
+    "other",
+)
+#: Confidence of a warning that people have judged.
+CONFIDENCE_TRUE, CONFIDENCE_FALSE = 1.0, 0.0
+
+
+class Vote(Protocol):
+    """An entry of the vote log, as the store keeps it."""
+
+    @property
+    def vote_id(self) -> str: ...  # noqa: D102
+    @property
+    def interpreter(self) -> str: ...  # noqa: D102
+    @property
+    def source(self) -> VerdictSource: ...  # noqa: D102
+    @property
+    def verdict(self) -> Verdict: ...  # noqa: D102
+    @property
+    def voted_at(self) -> datetime: ...  # noqa: D102
+    @property
+    def supersedes(self) -> str | None: ...  # noqa: D102
+    @property
+    def kind(self) -> VoteKind | None: ...  # noqa: D102
+
+
+V = TypeVar("V", bound=Vote)
+
+
+class ReviewState(StrEnum):
+    """How far the review of a warning is."""
+
+    OPEN = "open"
+    AGREED = "agreed"
+    DISPUTED = "disputed"
+    ADJUDICATED = "adjudicated"
+    FIELD = "field"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the votes on a warning say together; ``verdict`` is None while open or disputed.
+
+    ``at`` is when the deciding vote was cast; ``by`` names the people, sorted.
+    """
+
+    state: ReviewState
+    verdict: Verdict | None = None
+    source: VerdictSource | None = None
+    by: str | None = None
+    at: datetime | None = None
+    n_votes: int = 0
+
+    @property
+    def rejects(self) -> bool:
+        """Whether the warning is to be closed."""
+        return self.verdict in REJECTING
+
+
+def standing(votes: Sequence[V]) -> list[V]:
+    """Votes that count: not superseded, and no mere undoing, in time order."""
+    gone = {vote.supersedes for vote in votes}
+    return [v for v in votes if v.vote_id not in gone and v.kind is not VoteKind.UNDO]
+
+
+def decide(votes: Sequence[Vote]) -> Decision:
+    """Verdict of a warning from its whole log, in time order."""
+    kept = standing(votes)
+    people = len({v.interpreter for v in kept})
+    ruled = [v for v in kept if v.kind is VoteKind.ADJUDICATION]
+    field = [v for v in kept if v.source is VerdictSource.FIELD and v not in ruled]
+    for state, found in ((ReviewState.ADJUDICATED, ruled), (ReviewState.FIELD, field)):
+        if found:
+            last = found[-1]
+            return Decision(
+                state, last.verdict, last.source, last.interpreter, last.voted_at, people
+            )
+    if not kept:
+        return Decision(ReviewState.OPEN)
+    # Who could not tell does not contradict who could.
+    told = [v for v in kept if v.verdict not in UNASSESSED] or kept
+    words = {v.verdict for v in told}
+    if len(words) > 1:
+        return Decision(ReviewState.DISPUTED, n_votes=people)
+    names = ", ".join(sorted({v.interpreter for v in told}))
+    return Decision(
+        ReviewState.AGREED, told[0].verdict, told[0].source, names, told[0].voted_at, people
+    )
+
+
+def judged_confidence(verdict: Verdict | None) -> float | None:
+    """Confidence that a verdict gives a warning; None where it gives none."""
+    if verdict is None or verdict in UNASSESSED:
+        return None
+    return CONFIDENCE_FALSE if verdict in REJECTING else CONFIDENCE_TRUE
