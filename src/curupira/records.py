@@ -46,6 +46,11 @@ class Scene:
     assets: Mapping[str, Asset] = field(hash=False)
     slice_number: int | None = None
 
+    @property
+    def sensor(self) -> str:
+        """Instrument: the satellites of Sentinel-1 are one; an orbit's number is a sensor's own."""
+        return "sentinel-1" if self.platform.startswith("sentinel-1") else self.platform
+
 
 @dataclass(frozen=True, slots=True)
 class Acquisition:
@@ -57,7 +62,8 @@ class Acquisition:
     def acquisition_id(self) -> str:
         """Platform, relative orbit and the first scene's time."""
         first = self.scenes[0]
-        return f"{first.platform}_{first.relative_orbit:03d}_{first.acquired.strftime('%Y%m%dT%H%M%S')}"
+        when = first.acquired.strftime("%Y%m%dT%H%M%S")
+        return f"{first.platform}_{first.relative_orbit:03d}_{when}"
 
     @property
     def platform(self) -> str:
@@ -65,8 +71,13 @@ class Acquisition:
         return self.scenes[0].platform
 
     @property
+    def sensor(self) -> str:
+        """Instrument, which has a baseline of its own."""
+        return self.scenes[0].sensor
+
+    @property
     def relative_orbit(self) -> int:
-        """Relative orbit number (1 to 175)."""
+        """Relative orbit number (1 to 175 of Sentinel-1)."""
         return self.scenes[0].relative_orbit
 
     @property

@@ -7,32 +7,26 @@ import sys
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version as library_version
 
 from curupira import __version__, logs
 from curupira.blocks import Executor, executor, parse_memory
-from curupira.codes import RunState, SceneState
+from curupira.codes import RunState
 from curupira.config import Workspace
 from curupira.cube.archive import Cube
-from curupira.errors import CurupiraError, InputError
+from curupira.errors import InputError
 from curupira.pipelines import masks, products, sourcing
 from curupira.pipelines.evaluate import Evaluator
 from curupira.pipelines.images import Detector
-from curupira.pipelines.ingest import (
-    SAME_TIME,
-    Discovery,
-    discover,
-    nights,
-    replaced_by,
-    try_store,
-)
+from curupira.pipelines.ingest import Discovery, discover, nights
+from curupira.pipelines.intake import Intake
+from curupira.pipelines.quality import Gate
 from curupira.progress import Report, silent
 from curupira.records import Scene
 from curupira.store import run as runs
-from curupira.store import scene as scenes
 from curupira.store.session import Store
 
 log = logs.get(__name__)
@@ -125,7 +119,17 @@ class Run:
         with self.store.reading() as session:
             mark = None if self.options.force else sourcing.read_mark(session)
         found = discover(self.workspace, self.now(), mark)
-        self.summary.pending = self._pending(found)
+        intake = Intake(
+            self.workspace,
+            self.store,
+            self.summary.run_id,
+            self.now,
+            self.summary.counts,
+            self.summary.quarantined,
+        )
+        self.summary.pending = intake.pending(
+            found, until=self.options.until, force=self.options.force
+        )
         if self.options.dry_run:
             return self.summary
         products.sweep(self.workspace.folder)
@@ -147,7 +151,7 @@ class Run:
                 masks=mask_set.record,
             )
         try:
-            self._refuse(found.refused)
+            intake.refuse(found.refused)
             compute = self.workspace.monitor.compute
             threads = compute.threads or os.cpu_count() or 1
             scheduler = (
@@ -164,7 +168,7 @@ class Run:
                 threads=1 if scheduler else threads,
             )
             with executor(scheduler, threads) as run_blocks:
-                self._nights(found, cube, detector, run_blocks)
+                self._nights(found, cube, detector, run_blocks, intake)
             if self.options.until is None:
                 with self.store.transaction() as session:
                     sourcing.write_mark(session, self.workspace, found.scenes)
@@ -174,33 +178,13 @@ class Run:
         self._close(cube, RunState.DONE, None)
         return self.summary
 
-    def _pending(self, found: Discovery) -> list[Scene]:
-        """Scenes up to the last day asked for that the store does not have in this version."""
-        until = self.options.until
-        wanted = [s for s in found.scenes if until is None or s.acquired.date() <= until]
-        with self.store.reading() as session:
-            new = {s.scene_id for s in scenes.pending(session, wanted)}
-            if self.options.force:
-                new |= {row.scene_id for row in scenes.quarantined(session)}
-        return [s for s in wanted if s.scene_id in new]
-
-    def _refuse(self, refused: Sequence[tuple[str, str]]) -> None:
-        """Note catalogue items that cannot be read, once."""
-        with self.store.transaction() as session:
-            known = scenes.known(session)
-            for scene_id, reason in refused:
-                if scene_id not in known:
-                    scenes.quarantine_item(
-                        session,
-                        scene_id,
-                        reason=reason,
-                        recorded_at=self.now(),
-                        run_id=self.summary.run_id,
-                    )
-                    self.summary.quarantined.append((scene_id, reason))
-
     def _nights(
-        self, found: Discovery, cube: Cube, detector: Detector, run_blocks: Executor
+        self,
+        found: Discovery,
+        cube: Cube,
+        detector: Detector,
+        run_blocks: Executor,
+        intake: Intake,
     ) -> None:
         evaluator = Evaluator(
             workspace=self.workspace,
@@ -220,71 +204,35 @@ class Run:
         for _, batch in nights(self.summary.pending):
             for scene in batch:
                 self.report(done, total, f"ingest {scene.scene_id}")
-                self._ingest([scene, *found.older.get(scene.scene_id, [])], cube)
+                started = time.monotonic()
+                intake.take([scene, *found.older.get(scene.scene_id, [])], cube)
+                self.seconds["ingest"] += time.monotonic() - started
                 done += 1
-            self._evaluate(evaluator, cube)
+            self._evaluate(evaluator, cube, orbits={scene.relative_orbit for scene in batch})
         self.report(total, total, "ingested")
 
-    def _evaluate(self, evaluator: Evaluator, cube: Cube, *, again: bool = False) -> None:
+    def _evaluate(
+        self,
+        evaluator: Evaluator,
+        cube: Cube,
+        *,
+        orbits: Collection[int] | None = None,
+        again: bool = False,
+    ) -> None:
+        """Judge the images of some orbits (None: all), then evaluate what is due."""
         started = time.monotonic()
         evaluator.use(cube.reader())
+        self._gate(evaluator.detector).run(orbits)
+        self.seconds["quality"] += time.monotonic() - started
+        started = time.monotonic()
         evaluator.evaluate(self.options.since, self.options.until, again=again)
         self.seconds["evaluate"] += time.monotonic() - started
 
-    def _ingest(self, versions: Sequence[Scene], cube: Cube) -> None:
-        """Take in the first version of a scene that can be used; quarantine those before it."""
-        started = time.monotonic()
-        for scene in versions:
-            if scene is not versions[0] and self._is_known(scene):
-                break
-            snapshot = try_store(scene, cube.grid, cube, self.workspace, self._quarantine)
-            if snapshot is not None:
-                self._record(scene, snapshot)
-                self.summary.counts["scenes"] += 1
-                break
-        self.seconds["ingest"] += time.monotonic() - started
+    def _gate(self, detector: Detector) -> Gate:
+        def on_bad(scene_id: str, reason: str) -> None:
+            self.summary.quarantined.append((scene_id, reason))
 
-    def _is_known(self, scene: Scene) -> bool:
-        with self.store.reading() as session:
-            return not scenes.pending(session, [scene])
-
-    def _record(self, scene: Scene, snapshot: str) -> None:
-        """Note an ingested scene; what it replaces under another name leaves its acquisition."""
-        with self.store.transaction() as session:
-            scenes.record(
-                session,
-                scene,
-                state=SceneState.INGESTED,
-                recorded_at=self.now(),
-                cube_snapshot=snapshot,
-                run_id=self.summary.run_id,
-            )
-            for other in scenes.ingested(
-                session,
-                relative_orbits=[scene.relative_orbit],
-                since=scene.acquired - SAME_TIME,
-                until=scene.acquired + SAME_TIME,
-            ):
-                if other.scene_id != scene.scene_id and replaced_by(other, [scene]):
-                    scenes.supersede(
-                        session,
-                        other.scene_id,
-                        reason=f"superseded by {scene.scene_id}",
-                        recorded_at=self.now(),
-                    )
-
-    def _quarantine(self, scene: Scene, error: CurupiraError) -> None:
-        log.warning("quarantined", scene=scene.scene_id, reason=str(error))
-        self.summary.quarantined.append((scene.scene_id, str(error)))
-        with self.store.transaction() as session:
-            scenes.record(
-                session,
-                scene,
-                state=SceneState.QUARANTINED,
-                recorded_at=self.now(),
-                reason=str(error),
-                run_id=self.summary.run_id,
-            )
+        return Gate(self.store, detector, self.workspace.monitor.quality, self.now, on_bad)
 
     def _close(self, cube: Cube, state: RunState, message: str | None) -> None:
         self.summary.counts["quarantined"] = len(self.summary.quarantined)

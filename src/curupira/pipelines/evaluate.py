@@ -225,10 +225,15 @@ class Evaluator:
             return stored
         tags = {"acquisition": name, "preset_hash": self.detector.preset.hash}
         path = product_path(self.workspace.folder, name)
-        reader = corrected(self.detector.reader, corrections, self.detector.grid.shape)
+        reader = corrected(self.detector.reader, corrections, self.detector.grid)
         with product_sink(path, self.detector.grid, window, tags) as sink:
             detection = detect_acquisition(
-                replace(self.detector, reader=reader), acquisition, images, sar_mask, self.run_blocks, sink.write
+                replace(self.detector, reader=reader),
+                acquisition,
+                images,
+                sar_mask,
+                self.run_blocks,
+                sink.write,
             )
         write_item(path, acquisition, self.detector.preset, __version__)
         self.counts["evaluated"] += 1

@@ -19,10 +19,15 @@ from curupira.store.tables import SceneRow
 
 
 class Known(NamedTuple):
-    """What the store knows of a scene. ``created`` is None for an item that could not be read."""
+    """What the store knows of a scene.
+
+    ``created`` is None for an item that could not be read; until ``retry_until`` a quarantined one
+    is tried again.
+    """
 
     state: SceneState
     created: datetime | None
+    retry_until: datetime | None
 
 
 def record(
@@ -110,12 +115,19 @@ def supersede(session: Session, scene_id: str, *, reason: str, recorded_at: date
 
 def known(session: Session) -> dict[str, Known]:
     """State and ``created`` of every scene, by id."""
-    query = select(SceneRow.scene_id, SceneRow.state, SceneRow.created)
-    return {name: Known(state, created) for name, state, created in session.execute(query)}
+    query = select(SceneRow.scene_id, SceneRow.state, SceneRow.created, SceneRow.retry_until)
+    return {
+        name: Known(state, created, retry_until)
+        for name, state, created, retry_until in session.execute(query)
+    }
 
 
-def pending(session: Session, scenes: Iterable[Scene]) -> list[Scene]:
+def pending(
+    session: Session, scenes: Iterable[Scene], *, now: datetime | None = None
+) -> list[Scene]:
     """Scenes that the store does not know, or of which it knows an earlier ``created`` only.
+
+    With ``now``, also those quarantined for a passing reason of which the time has not run out.
 
     Stored times have milliseconds: compare with this function, never ``created`` by hand.
     """
@@ -124,6 +136,8 @@ def pending(session: Session, scenes: Iterable[Scene]) -> list[Scene]:
     def is_new(scene: Scene) -> bool:
         before = seen.get(scene.scene_id)
         if before is None or before.created is None:
+            return True
+        if now is not None and before.retry_until is not None and now <= before.retry_until:
             return True
         return before.created < milliseconds(scene.created)
 

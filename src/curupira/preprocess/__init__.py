@@ -1,0 +1,1 @@
+"""Before detection. Pure: arrays in, arrays and small records out."""
