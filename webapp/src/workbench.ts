@@ -1,0 +1,50 @@
+/** Evidence for one warning: before/after maps over the time series of a pixel. */
+import { aborted, api, problem } from "./api";
+import { Compare } from "./compare";
+import { h, toast } from "./dom";
+import { SeriesPanel } from "./series";
+import type { Config, Evidence, WarningDetail } from "./types";
+
+export class Workbench {
+  readonly node: HTMLElement;
+  readonly compare: Compare;
+  private readonly series = new SeriesPanel();
+  private orbit: number | null = null;
+  private request: AbortController | null = null;
+
+  constructor(config: Config) {
+    this.compare = new Compare(config, (lon, lat) => void this.series.show({ lon, lat, orbit: this.orbit }));
+    this.node = h("div", { class: "workbench" }, this.compare.node, this.series.node);
+  }
+
+  /** Show a warning's evidence; resolves to the warning, or null where another was asked for meanwhile. */
+  async open(id: string): Promise<WarningDetail | null> {
+    this.request?.abort();
+    const request = new AbortController();
+    this.request = request;
+    try {
+      const [warning, evidence] = await Promise.all([
+        api.warning(id, request.signal),
+        api.evidence(id, request.signal).catch((error: unknown): Evidence | null => {
+          // Without pictures the warning can still be read.
+          if (!aborted(error)) toast(problem(error), "error");
+          return null;
+        }),
+      ]);
+      if (request.signal.aborted) return null;
+      this.orbit = evidence?.orbit ?? warning.relative_orbit;
+      void this.compare.show(warning, evidence);
+      if (evidence) void this.series.show({ ...evidence.point, orbit: this.orbit });
+      return warning;
+    } catch (error) {
+      if (aborted(error)) return null;
+      throw error;
+    }
+  }
+
+  destroy(): void {
+    this.request?.abort();
+    this.compare.destroy();
+    this.series.destroy();
+  }
+}
