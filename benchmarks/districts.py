@@ -186,7 +186,7 @@ def detect(district: District, preset: presets.Preset) -> tuple[Case, pd.DataFra
             span, images = select_images(a, known, detector.params)
             window = bounding_window(footprint(a, detector.grid), detector.grid)
             mask = masking(book, a.day, window, detector)
-            found = detect_acquisition(detector, a, images, mask, run, lambda w, x: None)
+            found = detect_acquisition(detector, a, images, mask, run, lambda w, x, s: None)
             _, homes = book.apply(span.detection[0], found.observations, a.created)
             for o in found.observations:
                 if o.confirmed:

@@ -226,7 +226,8 @@ class Evaluator:
         tags = {"acquisition": name, "preset_hash": self.detector.preset.hash}
         path = product_path(self.workspace.folder, name)
         reader = corrected(self.detector.reader, corrections, self.detector.grid)
-        with product_sink(path, self.detector.grid, window, tags) as sink:
+        confirm = self.detector.params.confirm.confirm_n_alerts
+        with product_sink(path, self.detector.grid, window, tags, confirm) as sink:
             detection = detect_acquisition(
                 replace(self.detector, reader=reader),
                 acquisition,

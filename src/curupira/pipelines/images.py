@@ -29,6 +29,9 @@ from curupira.records import Acquisition, Scene
 from curupira.units import naive_utc
 from curupira.vectorise.match import as_multipolygon
 
+#: Beyond any orbit's number.
+_OF_SENSOR = 1000
+
 
 @dataclass(frozen=True)
 class Detector:
@@ -68,7 +71,7 @@ def select_images(
     """Acquisitions that the detection of one acquisition looks at, in time order, itself included.
 
     They lie in its learning and detection periods and not after it; with ``orbits = "same"`` they
-    are of its relative orbit.
+    are of its relative orbit and sensor.
     """
     span = periods(acquisition.day, params.period)
     return span, [
@@ -76,7 +79,7 @@ def select_images(
         for a in known
         if span.learning[0] <= a.day
         and a.acquired <= acquisition.acquired
-        and (params.period.orbits == "all" or a.relative_orbit == acquisition.relative_orbit)
+        and (params.period.orbits == "all" or _track(a) == _track(acquisition))
     ]
 
 
@@ -114,7 +117,14 @@ def _times(images: Sequence[Acquisition]) -> npt.NDArray[np.datetime64]:
 
 
 def _orbits(images: Sequence[Acquisition]) -> npt.NDArray[np.int32]:
-    return np.array([a.relative_orbit for a in images], dtype=np.int32)
+    """A number for each baseline: the relative orbit, told apart between sensors."""
+    sensors = sorted({a.sensor for a in images})
+    numbers = [a.relative_orbit + _OF_SENSOR * sensors.index(a.sensor) for a in images]
+    return np.array(numbers, dtype=np.int32)
+
+
+def _track(acquisition: Acquisition) -> tuple[str, int]:
+    return acquisition.sensor, acquisition.relative_orbit
 
 
 def read_block(detector: Detector, images: Sequence[Image], window: Window) -> StackBlock:

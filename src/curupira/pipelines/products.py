@@ -9,26 +9,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pystac
 import rasterio
 from odc.geo.geobox import GeoBox
 from rasterio.errors import RasterioError
+from rasterio.shutil import copy
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window as RasterWindow
-from rio_cogeo.cogeo import cog_translate
-from rio_cogeo.profiles import cog_profiles
 from shapely.geometry import box, mapping
 
 from curupira.blocks import Window
 from curupira.codes import NOT_OBSERVED
 from curupira.cog import write_atomic
+from curupira.detect.exceedance import NO_FLAG
 from curupira.detect.layers import Layers
 from curupira.errors import InputError, StoreError
 from curupira.grid import LONLAT
+from curupira.pipelines.seen import Seen, SeenLayers
 from curupira.presets import Preset
 from curupira.records import Acquisition
 from curupira.sources.files import check_complete
-from curupira.units import attribution
+from curupira.units import FLAG_EPOCH, attribution
 
 #: Folder of a workspace.
 PRODUCTS = "products"
@@ -42,7 +44,14 @@ BANDS = (
     ("first_flag_days", 1.0),
     ("excess_db", 0.01),
     ("confidence", 0.01),
+    # RADD's two bands: 2 unconfirmed, 3 confirmed, 0 none; first flag as YYDOY, 0 none.
+    ("alert", 1.0),
+    ("alert_date", 1.0),
+    ("seen", 1.0),
+    ("last_seen_days", 1.0),
 )
+#: RADD's codes of an alert.
+UNCONFIRMED, CONFIRMED = 2, 3
 
 
 @dataclass
@@ -51,23 +60,42 @@ class ProductSink:
 
     dataset: rasterio.io.DatasetWriter
     origin: Window
+    confirm_n_alerts: float
 
-    def write(self, window: Window, layers: Layers) -> None:
+    def write(self, window: Window, layers: Layers, seen: SeenLayers) -> None:
         """Write one block."""
         place = window.relative_to(self.origin)
-        seen = layers.n_alerts != NOT_OBSERVED
-        flagged = seen & (layers.n_alerts > 0)
+        judged = layers.n_alerts != NOT_OBSERVED
+        flagged = judged & (layers.n_alerts > 0)
+        confirmed = layers.n_alerts > self.confirm_n_alerts
         bands = (
             # In the counts' own type, uint8, the code for missing would become a zero.
-            np.where(seen, layers.n_alerts.astype(np.int16), NODATA),
+            np.where(judged, layers.n_alerts.astype(np.int32), NODATA),
             np.where(flagged, layers.first_flag_days, NODATA),
-            np.where(seen, np.round(np.nan_to_num(layers.excess_db) * 100), NODATA),
-            np.where(seen, np.round(layers.confidence * 100), NODATA),
+            np.where(judged, np.round(np.nan_to_num(layers.excess_db) * 100), NODATA),
+            np.where(judged, np.round(layers.confidence * 100), NODATA),
+            np.where(judged, flagged * np.where(confirmed, CONFIRMED, UNCONFIRMED), NODATA),
+            np.where(judged, flagged * yydoy(layers.first_flag_days), NODATA),
+            np.where(seen.code == Seen.OUTSIDE, NODATA, seen.code.astype(np.int32)),
+            np.where(seen.last_days == NO_FLAG, NODATA, seen.last_days),
         )
         rows, cols = place.slices
         target = RasterWindow.from_slices(rows, cols)
         with written(Path(self.dataset.name)):
-            self.dataset.write(np.stack(bands).astype(np.int16), window=target)
+            self.dataset.write(np.stack(bands).astype(np.int32), window=target)
+
+
+def yydoy(days: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """RADD's date, two digits of the year and three of the day of year, of days since 2020-01-01.
+
+    ``NO_FLAG`` gives 0.
+    """
+    none = days == NO_FLAG
+    dates = np.datetime64(FLAG_EPOCH, "D") + np.where(none, 0, days)
+    years = dates.astype("datetime64[Y]")
+    of_year = (dates - years.astype("datetime64[D]")).astype(np.int32) + 1
+    short = (years.astype(np.int32) + 1970) % 100
+    return np.where(none, 0, short * 1000 + of_year).astype(np.int32)
 
 
 @contextmanager
@@ -92,9 +120,11 @@ def written(path: Path) -> Iterator[None]:
 
 @contextmanager
 def product_sink(
-    path: Path, grid: GeoBox, window: Window, tags: dict[str, str]
+    path: Path, grid: GeoBox, window: Window, tags: dict[str, str], confirm_n_alerts: float
 ) -> Iterator[ProductSink]:
     """Write a product beside its final name, and rename it when complete.
+
+    A pixel with more than ``confirm_n_alerts`` flagged images is confirmed in RADD's codes.
 
     Raises
     ------
@@ -108,17 +138,11 @@ def product_sink(
     try:
         with dataset:
             dataset.update_tags(**tags)
-            yield ProductSink(dataset, window)
+            yield ProductSink(dataset, window, confirm_n_alerts)
         with written(path):
-            cog_translate(
-                raw,
-                part,
-                cog_profiles.get("deflate"),  # type: ignore[no-untyped-call]
-                overview_resampling="nearest",
-                forward_band_tags=True,
-                in_memory=False,
-                quiet=True,
-            )
+            # A copy, not a warp as rio-cogeo does: where one band has a value, the warper changes
+            # the no-data of the others into a neighbouring number.
+            copy(raw, part, driver="COG", compress="deflate", overview_resampling="nearest")
             _check(part)
             part.replace(path)
     finally:
@@ -136,7 +160,7 @@ def _create(raw: Path, place: GeoBox) -> rasterio.io.DatasetWriter:
         width=place.shape.x,
         height=place.shape.y,
         count=len(BANDS),
-        dtype="int16",
+        dtype="int32",
         nodata=NODATA,
         crs=str(place.crs),
         transform=place.affine,
@@ -217,7 +241,7 @@ def write_item(path: Path, acquisition: Acquisition, preset: Preset, version: st
             roles=["data"],
             extra_fields={
                 "bands": [
-                    {"name": name, "nodata": NODATA, "data_type": "int16", "raster:scale": scale}
+                    {"name": name, "nodata": NODATA, "data_type": "int32", "raster:scale": scale}
                     for name, scale in BANDS
                 ]
             },

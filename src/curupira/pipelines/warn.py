@@ -25,6 +25,7 @@ from curupira.pipelines.images import (
     usable_image,
 )
 from curupira.pipelines.masks import MASKED, MONITORED
+from curupira.pipelines.seen import SeenLayers, seen_layers
 from curupira.records import Acquisition, Observation
 from curupira.units import FLAG_EPOCH
 from curupira.vectorise.params import VectoriseParams
@@ -52,6 +53,7 @@ class BlockResult:
 
     window: Window
     layers: Layers
+    seen: SeenLayers
     pixels: AlertPixels
     monitored: int
     masked: int
@@ -74,7 +76,7 @@ def detect_acquisition(
     images: Sequence[Acquisition],
     sar_mask: Sequence[BaseGeometry],
     run_blocks: Executor,
-    on_block: Callable[[Window, Layers], None],
+    on_block: Callable[[Window, Layers, SeenLayers], None],
 ) -> Detection:
     """Compare an acquisition with its own past, and return what changed.
 
@@ -85,7 +87,7 @@ def detect_acquisition(
     sar_mask
         Geometries in the grid's CRS of earlier warnings that are not to be warned again.
     on_block
-        Called with every block's layers, for the acquisition's raster product.
+        Called with every block's layers, and what was seen of it, for the raster product.
     """
     outline = footprint(acquisition, detector.grid)
     area = bounding_window(outline, detector.grid)
@@ -100,7 +102,7 @@ def detect_acquisition(
     for result in run_blocks(detect_block, tasks):
         counts += (result.monitored, result.masked, result.unobserved)
         chunks.append(result.pixels)
-        on_block(result.window, result.layers)
+        on_block(result.window, result.layers, result.seen)
     frame = extract(
         AlertPixels.concatenate(chunks), detector.grid, VectoriseParams.from_preset(detector.preset)
     )
@@ -126,11 +128,12 @@ def detect_block(task: Task) -> BlockResult:
     images = task.images if forest.any() else task.images[-1:]
     block = replace(read_block(detector, images, outer), background=background)
     layers = block_layers(block, task.day, params, distance_m=distance, forest=forest).crop(inner)
-    seen = layers.n_alerts != NOT_OBSERVED
+    observed = layers.n_alerts != NOT_OBSERVED
     monitored = trimmed & ~task.sar_mask
     return BlockResult(
         window=task.window,
         layers=layers,
+        seen=seen_layers(block, inner, layers, zones[inner.slices], task.sar_mask, params),
         pixels=AlertPixels.from_block(
             task.window,
             layers.n_alerts,
@@ -143,7 +146,7 @@ def detect_block(task: Task) -> BlockResult:
         ),
         monitored=int(monitored.sum()),
         masked=masked,
-        unobserved=int((monitored & ~seen).sum()),
+        unobserved=int((monitored & ~observed).sum()),
     )
 
 

@@ -118,9 +118,12 @@ class SourceParams(BaseModel):
     )
     asset_vh: str = Field(
         "vh",
-        description="Asset key of VH, or a pattern of its file's name (*_VH.tif); empty: absent.",
+        description="Asset key of VH, or a pattern of its file's name (*_VH.tif); empty: absent. "
+        "Of an L-band sensor name HV here: it is the band that detects.",
     )
-    asset_vv: str = Field("vv", description="Asset key of VV, or a pattern; empty: absent.")
+    asset_vv: str = Field(
+        "vv", description="Asset key of VV (HH of an L-band sensor), or a pattern; empty: absent."
+    )
     asset_lia: str = Field(
         "", description="Asset key of the local incidence angle (degrees); empty: absent."
     )
