@@ -70,6 +70,10 @@ def _main(
     pass
 
 
+#: Exit codes of shells for Ctrl-C and SIGTERM.
+INTERRUPTED, TERMINATED = 130, 143
+
+
 class _Terminated(BaseException):
     """SIGTERM arrived."""
 
@@ -87,7 +91,9 @@ def run() -> None:
 
 def _guarded() -> int:
     try:
-        return int(app(standalone_mode=False) or 0)
+        code = int(app(standalone_mode=False) or 0)
+        # Typer turns Ctrl-C into an exit code without a word.
+        return _stopped(code) if code == INTERRUPTED else code
     except CurupiraError as error:
         logs.get("curupira.cli").debug("failed", exc_info=error)
         err.print(f"error: {error}", markup=False)
@@ -101,12 +107,8 @@ def _guarded() -> int:
         else:
             err.print(f"error: {error}", markup=False)
         return getattr(error, "exit_code", 2)
-    except (KeyboardInterrupt, typer.Abort):
-        err.print("stopped; what was finished is kept")
-        return 130
-    except _Terminated:
-        err.print("terminated; what was finished is kept")
-        return 143
+    except (KeyboardInterrupt, typer.Abort, _Terminated) as stop:
+        return _stopped(TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - the last resort: a log file instead of a traceback
         path = _crash_log()
         err.print(
@@ -115,6 +117,12 @@ def _guarded() -> int:
             markup=False,
         )
         return 1
+
+
+def _stopped(code: int) -> int:
+    word = "stopped" if code == INTERRUPTED else "terminated"
+    err.print(f"{word}; what was finished is kept")
+    return code
 
 
 def _crash_log() -> Path:

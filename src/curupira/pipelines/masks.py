@@ -19,7 +19,7 @@ from curupira.blocks import Window
 from curupira.cog import write_atomic, write_cog
 from curupira.config import Workspace
 from curupira.detect.params import DetectParams
-from curupira.errors import ConfigError, InputError
+from curupira.errors import ConfigError, InputError, StoreError
 from curupira.sources import masks as layers
 
 #: Codes of the zones raster.
@@ -84,8 +84,7 @@ def build(workspace: Workspace, now: datetime) -> MaskSet:
             remedy="check which layers are forest and which are not",
         )
     folder = workspace.path(params.output)
-    # Masks without their record are built again: a crash must not leave new pixels with old words.
-    (folder / RECORD).unlink(missing_ok=True)
+    _forget(folder)
     write_cog(folder / ZONES, zones[None], grid, nodata=OUTSIDE, descriptions=("zone",))
     digest = hashlib.sha256(zones.tobytes())
     has_distance = bool(composed.deforestation.any() or np.isfinite(composed.distance_m).any())
@@ -108,6 +107,18 @@ def build(workspace: Workspace, now: datetime) -> MaskSet:
     }
     write_atomic(folder / RECORD, json.dumps(record, indent=2).encode())
     return MaskSet(folder, record)
+
+
+def _forget(folder: Path) -> None:
+    # Masks without their record are built again: a crash must not leave new pixels with old words.
+    try:
+        (folder / RECORD).unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"cannot be written ({error.strerror})",
+            where=folder,
+            remedy="it must be a folder that can be written",
+        ) from error
 
 
 def _plain(layer: dict[str, Any]) -> dict[str, Any]:
