@@ -6,13 +6,13 @@ PY := $(VENV)/bin/python
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench clean postgis servers
+.PHONY: demo test lint bench web clean postgis servers chromium
 
 demo: $(VENV)/.core
 	rm -rf demo
 	$(VENV)/bin/curupira demo --out demo
 
-test: $(VENV)/.dev postgis servers
+test: $(VENV)/.dev postgis servers chromium
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
@@ -22,6 +22,12 @@ lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/mypy
+
+# The front end, from webapp/ into the package. The bundle is committed: only those who change it need Node.
+web:
+	@command -v npm >/dev/null || { $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq nodejs npm >/dev/null; }
+	cd webapp && npm ci --silent --no-audit --no-fund
+	cd webapp && node_modules/.bin/tsc --noEmit && node build.mjs
 
 bench: $(VENV)/.dev
 	$(PY) -m benchmarks
@@ -60,6 +66,11 @@ servers:
 	  fi; \
 	  $(SUDO) apt-get update -qq; \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq openssh-server vsftpd gdal-bin openssl >/dev/null; }
+
+# The browser that the tests of the web application drive.
+chromium:
+	@command -v chromium >/dev/null || { $(SUDO) apt-get update -qq; \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
 
 clean:
 	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,4 +1,4 @@
-"""Make public/outlines.json: the nine states of the Legal Amazon, simplified (IBGE, CC0).
+"""Make public/outlines.json: the states of the Legal Amazon, and a point for each name (IBGE, CC0).
 
 Usage: python webapp/outlines.py MUNICIPALITIES.gpkg   (columns uf, municipality, geocode)
 """
@@ -10,10 +10,16 @@ import sys
 from pathlib import Path
 
 import geopandas as gpd
+import numpy as np
 import shapely
 
 #: Degrees; about a kilometre: the outlines orient, they do not measure.
 TOLERANCE = 0.01
+
+
+def _rounded(xy: np.ndarray) -> np.ndarray:
+    """Degrees to three decimals, about 100 m."""
+    return xy.round(3)
 
 
 def main(source: Path) -> None:
@@ -24,11 +30,17 @@ def main(source: Path) -> None:
         {
             "type": "Feature",
             "properties": {"uf": uf},
-            "geometry": json.loads(
-                shapely.to_geojson(shapely.transform(shape, lambda c: c.round(3)))
-            ),
+            "geometry": json.loads(shapely.to_geojson(shapely.transform(shape, _rounded))),
         }
         for uf, shape in zip(states.index, shapes, strict=True)
+    ]
+    features += [
+        {
+            "type": "Feature",
+            "properties": {"uf": uf},
+            "geometry": json.loads(shapely.to_geojson(shapely.transform(point, _rounded))),
+        }
+        for uf, point in zip(states.index, shapely.point_on_surface(shapes), strict=True)
     ]
     text = json.dumps({"type": "FeatureCollection", "features": features}, separators=(",", ":"))
     (Path(__file__).parent / "public" / "outlines.json").write_text(text + "\n", encoding="utf-8")

@@ -53,6 +53,7 @@ function style(config: Config, mosaic: boolean): StyleSpecification {
         id: "state-names",
         type: "symbol",
         source: "states",
+        filter: ["==", ["geometry-type"], "Point"],
         maxzoom: 8,
         layout: { "text-field": ["get", "uf"], "text-font": FONT, "text-size": 12 },
         paint: { "text-color": "#4b5850", "text-halo-color": "#ffffff", "text-halo-width": 1.2 },
@@ -98,10 +99,16 @@ export function createMap(container: HTMLElement, config: Config, options: MapOp
     },
   });
   map.touchZoomRotate.disableRotation();
-  map.addControl(new AttributionControl({ compact: true, customAttribution: config.attribution }));
   if (options.controls ?? true) {
+    map.addControl(new AttributionControl({ compact: true, customAttribution: config.attribution }));
     map.addControl(new NavigationControl({ showCompass: false }), "top-right");
     map.addControl(new ScaleControl({ maxWidth: 110 }), "bottom-left");
+  }
+  if (window.matchMedia("(max-width: 760px)").matches) {
+    // The notice stays one tap away; open it would cover a phone's map.
+    const notice = container.querySelector(".maplibregl-ctrl-attrib");
+    notice?.classList.remove("maplibregl-compact-show");
+    notice?.removeAttribute("open");
   }
   // A tile that the server lacks is a gap in the picture, not a fault of the page.
   map.on("error", () => undefined);

@@ -2,7 +2,9 @@
 import { h, svg } from "./dom";
 import { number, t } from "./i18n";
 
-const W = 640;
+/** Narrow screens get a narrow drawing, so that its letters stay readable. */
+const NARROW = window.matchMedia("(max-width: 760px)").matches;
+const W = NARROW ? 350 : 640;
 const H = 190;
 const PAD = { left: 48, right: 10, top: 10, bottom: 26 };
 
@@ -31,7 +33,7 @@ function axis(top: number): SVGElement[] {
 }
 
 function labels(bars: Bar[], x: (i: number) => number): SVGElement[] {
-  const every = Math.max(1, Math.ceil(bars.length / 7));
+  const every = Math.max(1, Math.ceil(bars.length / (NARROW ? 3 : 7)));
   return bars.flatMap((bar, i) =>
     i % every === 0 ? [svg("text", { x: x(i), y: H - 8, "text-anchor": "middle" }, bar.label)] : []);
 }
@@ -48,7 +50,7 @@ export function barChart(title: string, unit: string, bars: Bar[]): HTMLElement 
     return svg("rect", { x: x(i) - width / 2, y: H - PAD.bottom - tall, width, height: tall, class: "bar" },
       svg("title", {}, `${bar.label}: ${number(bar.value)} ${unit}`));
   });
-  return h("figure", {}, h("figcaption", {}, `${title} (${unit})`), frame(title, ...axis(top), ...rects, ...labels(bars, x)),
+  return h("figure", {}, h("figcaption", {}, unit), frame(title, ...axis(top), ...rects, ...labels(bars, x)),
     h("details", {}, h("summary", {}, t("dashboard.as_table")),
       table(["", unit], bars.map((bar) => [bar.label, number(bar.value)]))));
 }
@@ -67,7 +69,7 @@ export function cadenceChart(title: string, rows: { orbit: number; day: string }
   const names = orbits.map((orbit) => svg("text", { x: PAD.left - 6, y: y(orbit) + 4, "text-anchor": "end" }, String(orbit)));
   const ends = [first, last].map((time, i) => svg("text", { x: x(time), y: H - 8, "text-anchor": i ? "end" : "start" },
     new Date(time).toISOString().slice(0, 10)));
-  return h("figure", {}, h("figcaption", {}, title), frame(title, ...ticks, ...names, ...ends));
+  return h("figure", {}, frame(title, ...ticks, ...names, ...ends));
 }
 
 export function table(heads: string[], rows: (string | number)[][]): HTMLElement {

@@ -68,9 +68,9 @@ export class Compare {
     });
     bar.append(
       this.choosers.before,
-      group,
-      button(t("compare.zoom"), () => this.zoom(), { class: "quiet" }),
       this.choosers.after,
+      group,
+      button(t("compare.zoom"), () => this.zoom(), { class: "quiet small" }),
     );
     if (layers.length > 0) {
       bar.append(h("details", { class: "layers" }, h("summary", {}, t("map.layers")), ...layers));
@@ -116,7 +116,7 @@ export class Compare {
   private choose(side: Side, found: Acquisition[]): void {
     const options: [string, string][] = found.map((a) => [
       a.acquisition_id,
-      `${day(a.day)} · ${a.platform} · ${a.relative_orbit}`,
+      `${day(a.day)} · ${short(a.platform)} · ${a.relative_orbit}`,
     ]);
     for (const a of side === "after" ? found.filter((one) => one.product) : []) {
       for (const band of this.config.product_bands) {
@@ -202,6 +202,11 @@ export class Compare {
     window.clearInterval(this.timer);
     for (const map of Object.values(this.maps)) map.remove();
   }
+}
+
+/** "sentinel-1a" as S1A. */
+function short(platform: string): string {
+  return platform.replace(/^sentinel-(\d)([a-z])$/i, (_, n: string, unit: string) => `S${n}${unit.toUpperCase()}`);
 }
 
 /** What one map does, the other does. */

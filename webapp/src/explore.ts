@@ -205,8 +205,9 @@ function addLayers(map: GlMap): void {
   map.addLayer({
     id: "cells", type: "circle", source: "cells",
     paint: {
-      "circle-color": ["case", [">", ["get", "confirmed"], 0], COLOURS.confirmed, COLOURS.preliminary],
-      "circle-opacity": 0.72,
+      "circle-color": ["interpolate", ["linear"], ["/", ["get", "confirmed"], ["get", "count"]],
+        0, COLOURS.preliminary, 1, COLOURS.confirmed],
+      "circle-opacity": 0.8,
       "circle-radius": ["interpolate", ["linear"], ["sqrt", ["get", "count"]], 1, 7, 30, 24],
       "circle-stroke-color": "#ffffff",
       "circle-stroke-width": 1.5,
@@ -215,6 +216,6 @@ function addLayers(map: GlMap): void {
   map.addLayer({
     id: "cell-counts", type: "symbol", source: "cells",
     layout: { "text-field": ["to-string", ["get", "count"]], "text-font": FONT, "text-size": 12 },
-    paint: { "text-color": "#1a1a1a", "text-halo-color": "#ffffff", "text-halo-width": 1.4 },
+    paint: { "text-color": "#16211c", "text-halo-color": "#ffffff", "text-halo-width": 1.6 },
   });
 }

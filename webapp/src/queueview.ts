@@ -35,6 +35,8 @@ class QueueView implements View {
   private since = performance.now();
   private median: number | null = null;
   private busy = false;
+  /** The warning whose evidence is on the screen: nothing else may be voted on. */
+  private seen: string | null = null;
   /** Votes of this sitting, newest last: what Ctrl+Z takes back. */
   private readonly cast: { id: string; vote: Vote }[] = [];
   private readonly keys = (event: KeyboardEvent) => this.key(event);
@@ -97,10 +99,12 @@ class QueueView implements View {
       fill(this.facts, h("p", { class: "muted" }, t("queue.empty")));
       return;
     }
-    this.since = performance.now();
+    this.seen = null;
     try {
       const warning = await this.bench.open(entry.id);
       if (!warning) return;
+      this.seen = entry.id;
+      this.since = performance.now();
       fill(this.facts,
         h("h2", {}, t("detail.title"), " ", h("code", {}, entry.id.slice(0, 8))),
         entry.vote && h("p", { class: "note" }, t("queue.voted", { verdict: tc("verdict", entry.vote.verdict) })),
@@ -123,7 +127,9 @@ class QueueView implements View {
       `${entry.done ? "✓" : "○"} ${entry.label}`,
       () => { this.at = i; void this.open(); },
       { class: i === this.at ? "current" : "", "aria-current": i === this.at ? "true" : null }))));
-    this.list.querySelector(".current")?.scrollIntoView({ block: "nearest" });
+    const current = this.list.querySelector<HTMLElement>(".current");
+    // Only the list scrolls: the verdict buttons stay where the hand is.
+    if (current) this.list.scrollTop = current.offsetTop - this.list.offsetTop - this.list.clientHeight / 2;
   }
 
   private step(by: number): void {
@@ -135,7 +141,7 @@ class QueueView implements View {
 
   private async vote(ballot: Ballot): Promise<void> {
     const entry = this.entries[this.at];
-    if (!entry || this.busy) return;
+    if (!entry || this.busy || this.seen !== entry.id) return;
     this.busy = true;
     const { shown, mode } = this.bench.compare;
     ballot.seconds_spent = Math.round((performance.now() - this.since) / 100) / 10;
