@@ -28,6 +28,14 @@ PRESET = Preset(
             "confirm_n_alerts": 1.11,
             "high_intensity": 7.0,
         },
+        "confidence": {
+            "polygon_confidence": "median",
+            "confidence_base": -3.0,
+            "confidence_pixel_weight": 2.0,
+            "confidence_size_weight": 1.0,
+            "confidence_issue": 0.0,
+            "confidence_confirm": 0.95,
+        },
         "morphology": {"opening_radius": 1, "closing_radius": 1},
         "polygon": {
             "connectivity": 4,

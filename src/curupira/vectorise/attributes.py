@@ -14,6 +14,7 @@ from curupira.codes import Status
 from curupira.grid import SIRGAS_2000
 from curupira.rules import intensity_class, is_confirmed
 from curupira.units import geodesic_area_ha
+from curupira.vectorise.confidence import polygon_confidence
 from curupira.vectorise.outlines import Geometries
 from curupira.vectorise.params import GEODESIC, FlagDay, VectoriseParams
 from curupira.vectorise.pixels import AlertPixels
@@ -93,8 +94,8 @@ def statistics(
 ) -> pd.DataFrame:
     """Attributes of each polygon over its alert pixels alone, shape (count,).
 
-    Numbers are medians, NaN left out (``confidence`` and ``threshold_db`` too); ``n_alerts_mean``
-    is the mean, ``last_flag_days`` the latest.
+    Numbers are medians, NaN left out (``threshold_db`` too, and ``confidence`` unless calibrated);
+    ``n_alerts_mean`` is the mean, ``last_flag_days`` the latest.
     ``intensity`` is the median of ten times the largest excess of a pixel, tenths of dB;
     ``excess_db`` is a tenth of it. Every polygon needs an alert pixel.
 
@@ -105,17 +106,24 @@ def statistics(
     excess_db = group_median(pixels.excess_db, groups, count)
     intensity = 10 * excess_db
     rule = params.confirm
+    size = np.bincount(groups, minlength=count)
+    confidence = group_median(pixels.confidence, groups, count)
+    if params.confidence.calibrated:
+        confidence = polygon_confidence(confidence, size, params.confidence)
+        confirmed = confidence >= params.confidence.confidence_confirm
+    else:
+        confirmed = np.array(
+            [
+                is_confirmed(median, mean, rule.confirm_statistic, rule.confirm_n_alerts)
+                for median, mean in zip(n_alerts, n_alerts_mean, strict=True)
+            ],
+            bool,
+        )
     return pd.DataFrame(
         {
-            "n_alert_pixels": np.bincount(groups, minlength=count),
+            "n_alert_pixels": size,
             "status": np.array(
-                [
-                    Status.CONFIRMED
-                    if is_confirmed(median, mean, rule.confirm_statistic, rule.confirm_n_alerts)
-                    else Status.PRELIMINARY
-                    for median, mean in zip(n_alerts, n_alerts_mean, strict=True)
-                ],
-                object,
+                [Status.CONFIRMED if one else Status.PRELIMINARY for one in confirmed], object
             ),
             "intensity_class": np.array(
                 [intensity_class(value, rule.high_intensity) for value in intensity], object
@@ -130,7 +138,7 @@ def statistics(
             "last_flag_days": group_extreme(pixels.last_flag_days, groups, count, latest=True),
             "threshold_db": group_median(pixels.threshold_db, groups, count),
             "distance_to_deforestation_m": group_median(pixels.distance_m, groups, count),
-            "confidence": group_median(pixels.confidence, groups, count),
+            "confidence": confidence,
         }
     )
 

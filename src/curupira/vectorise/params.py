@@ -11,6 +11,7 @@ from pyproj.exceptions import CRSError
 from curupira.errors import ConfigError
 from curupira.presets import Preset
 from curupira.rules import ConfirmParams
+from curupira.vectorise.confidence import ConfidenceParams
 
 FlagDay = Literal["mode", "earliest", "median"]
 #: Value of ``area_crs`` that asks for the area on the ellipsoid.
@@ -90,10 +91,11 @@ class VectoriseParams(BaseModel):
     morphology: MorphologyParams
     polygon: PolygonParams
     confirm: ConfirmParams
+    confidence: ConfidenceParams
 
     @classmethod
     def from_preset(cls, preset: Preset) -> VectoriseParams:
-        """Read and check the sections morphology, polygon and confirm.
+        """Read and check the sections morphology, polygon, confirm and confidence.
 
         Raises
         ------
@@ -104,6 +106,7 @@ class VectoriseParams(BaseModel):
             morphology=_read(MorphologyParams, preset, "morphology"),
             polygon=_read(PolygonParams, preset, "polygon"),
             confirm=_read(ConfirmParams, preset, "confirm"),
+            confidence=_read(ConfidenceParams, preset, "confidence"),
         )
 
 

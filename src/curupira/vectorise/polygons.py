@@ -45,7 +45,8 @@ def extract(pixels: AlertPixels, grid: GeoBox, params: VectoriseParams) -> gpd.G
     Opening and closing, components, removal of small ones, exact pixel outlines, statistics over
     the alert pixels, and area strictly above the minimum (method.md 1A steps 12 to 15). The result
     does not depend on the order of the pixels; rows are in raster order of the polygons' first
-    pixels. A component that the closing made out of gaps alone, without an alert pixel, is dropped.
+    pixels. A component that the closing made out of gaps alone, without an alert pixel, is dropped,
+    and so is one of less than ``confidence_issue`` where the confidence is calibrated.
 
     Parameters
     ----------
@@ -95,8 +96,10 @@ def extract(pixels: AlertPixels, grid: GeoBox, params: VectoriseParams) -> gpd.G
     table["n_pixels"] = np.bincount(labels)[present]
     table["area_ha"] = area_ha(geometries, crs, params.polygon.area_crs)
     table["area_geodesic_ha"] = area_ha(geometries, crs, GEODESIC)
-    large = (table["area_ha"] > params.polygon.minimum_area_ha).to_numpy()
-    return _frame(table[large], geometries[large], crs)
+    issued = (table["area_ha"] > params.polygon.minimum_area_ha).to_numpy()
+    if params.confidence.calibrated:
+        issued = issued & (table["confidence"] >= params.confidence.confidence_issue).to_numpy()
+    return _frame(table[issued], geometries[issued], crs)
 
 
 def _metric_crs(grid: GeoBox) -> CRS:
