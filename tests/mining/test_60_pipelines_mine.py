@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 import rasterio
 import shapely
+import torch
 from shapely.geometry import Point, box
 from typer.testing import CliRunner
 
@@ -220,6 +221,18 @@ def test_blocks_of_windows_do_not_show(land, model):
     some = np.isfinite(part.probability)
     assert 20 < some.sum() < 120
     np.testing.assert_allclose(part.probability[some], whole.probability[some], atol=1e-6)
+
+
+def test_threads_do_not_show(land, model):
+    loaded = load_model(model)
+    scene = open_scene(str(land.scenes[0]), "db")
+    alone = classify_scene(scene, loaded, stride_px=52, threshold=0.8)
+    torch.set_num_threads(2)
+    try:
+        together = classify_scene(scene, loaded, stride_px=52, threshold=0.8)
+    finally:
+        torch.set_num_threads(1)
+    np.testing.assert_allclose(together.probability, alone.probability, atol=1e-6)
 
 
 def test_no_decision_hangs_on_the_engine(land, model):

@@ -12,7 +12,7 @@ import shapely
 import torch
 from shapely.geometry.base import BaseGeometry
 
-from curupira.blocks import Window, split
+from curupira.blocks import Window, executor, split
 from curupira.errors import ConfigError, InputError
 from curupira.grid import LONLAT, project
 from curupira.mining.dataset import fill_missing
@@ -208,22 +208,45 @@ def classify_scene(
     found = WindowMap(empty, scene.grid, size, stride_px)
     wanted = _wanted(found, area, scene.name)
     score = engine or block_engine(model, "auto", stride_px)
-    plain = by_patch(plain_engine(model), model, stride_px)
-    blocks = [b for b in split(Window(0, rows, 0, columns), _BLOCK) if wanted[b.slices].any()]
-    for number, block in enumerate(blocks, start=1):
-        image = _read(scene, model, block, stride_px)
-        usable = wanted[block.slices] & _complete(image, model, stride_px)
-        here = found.probability[block.slices]
-        if usable.any():
-            here[usable] = score(image, usable)
-            near = usable & (np.abs(here - threshold) <= MARGIN)
-            here[near] = plain(image, near)
-        report(number, len(blocks), "blocks of windows")
+    _fill(found, scene, model, wanted, score, threshold, report)
     if np.isnan(found.probability).all():
         raise InputError(
             "no window has enough valid pixels", where=scene.name, remedy="check image and --aoi"
         )
     return found
+
+
+def _fill(
+    found: WindowMap,
+    scene: RadarScene,
+    model: MiningModel,
+    wanted: BoolArray,
+    score: BlockEngine,
+    threshold: float,
+    report: Report,
+) -> None:
+    """Write the probabilities of the wanted windows into the map, block by block."""
+    stride = found.stride_px
+    plain = by_patch(plain_engine(model), model, stride)
+    whole = Window(0, wanted.shape[0], 0, wanted.shape[1])
+    blocks = [b for b in split(whole, _BLOCK) if wanted[b.slices].any()]
+
+    def work(block: Window) -> None:
+        image = _read(scene, model, block, stride)
+        usable = wanted[block.slices] & _complete(image, model, stride)
+        if not usable.any():
+            return
+        # Blocks do not overlap in the map: threads write apart.
+        here = found.probability[block.slices]
+        here[usable] = score(image, usable)
+        near = usable & (np.abs(here - threshold) <= MARGIN)
+        here[near] = plain(image, near)
+
+    # The shared engine runs one thread a block; the others use all threads within a block.
+    threads = torch.get_num_threads() if isinstance(score, SharedWindows) else 1
+    with executor(workers=threads) as run:
+        for number, _ in enumerate(run(work, blocks), start=1):
+            report(number, len(blocks), "blocks of windows")
 
 
 def _wanted(found: WindowMap, area: BaseGeometry | None, where: str) -> BoolArray:

@@ -43,7 +43,9 @@ def can_share(model: MiningModel, stride_px: int) -> bool:
 
 
 class SharedWindows:
-    """Probabilities of all windows of a block at once, by ONNX Runtime.
+    """Probabilities of all windows of a block at once, by ONNX Runtime on one thread.
+
+    May be called from several threads.
 
     Parameters
     ----------
@@ -58,7 +60,8 @@ class SharedWindows:
         self.mean, self.sd = model.card.normalisation.mean, model.card.normalisation.sd
         self.network = Folded(model.network)
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
+        # Whole blocks go in parallel; nine pools of waiting threads would only be in the way.
+        options.intra_op_num_threads = 1
         self.sessions = {
             sides: onnxruntime.InferenceSession(
                 self._graph(*sides), options, providers=["CPUExecutionProvider"]

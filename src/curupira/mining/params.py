@@ -11,7 +11,7 @@ from curupira.presets import Preset
 
 _PAPER = "Lemes Neto et al. 2025"
 
-BandName = Literal["vv", "vh", "pa"]
+BandName = Literal["vv", "vh", "pa", "vv_spread", "vh_spread"]
 PaKind = Literal["half_difference", "half_sum", "ratio", "rvi"]
 LeeKind = Literal["linear", "db", "none"]
 SplitKind = Literal["random", "point", "block"]
@@ -27,7 +27,7 @@ class BandParams(_Section):
     """What a patch is made of."""
 
     bands: list[BandName] = Field(
-        min_length=1, max_length=3, description=f"Bands in order. Source: {_PAPER}."
+        min_length=1, max_length=5, description=f"Bands in order. Source: {_PAPER}."
     )
     pa: PaKind = Field(description=f"Formula of the third band. Source: {_PAPER}.")
     lee: LeeKind = Field(description=f"Lee on linear power, on dB, or none. Source: {_PAPER}.")
@@ -41,6 +41,11 @@ class BandParams(_Section):
         if self.lee_window % 2 == 0:
             raise ValueError("lee_window must be odd")
         return self
+
+    @property
+    def several_dates(self) -> bool:
+        """Whether a band needs a composite of several dates."""
+        return any(name.endswith("_spread") for name in self.bands)
 
     @property
     def halo(self) -> int:

@@ -29,12 +29,16 @@ _PIXEL_TOLERANCE = 0.01
 
 @dataclass(frozen=True)
 class RadarScene:
-    """One image: ``read(window)`` gives VV and VH in dB, float32 ``(y, x)``, NaN where missing."""
+    """One image: ``read(window)`` gives VV and VH in dB, float32 ``(y, x)``, NaN where missing.
+
+    A composite of several dates also has their spread, VV and VH in dB, by ``spread(window)``.
+    """
 
     name: str
     day: date | None
     grid: GeoBox
     read: Callable[[Window], tuple[FloatArray, FloatArray]]
+    spread: Callable[[Window], tuple[FloatArray, FloatArray]] | None = None
 
     @property
     def window(self) -> Window:
@@ -119,13 +123,20 @@ def decibels(values: FloatArray, scale: Scale) -> FloatArray:
     return np.where(np.isfinite(values), values, np.nan).astype(np.float32)
 
 
-def band_stack(vv_db: FloatArray, vh_db: FloatArray, params: BandParams) -> FloatArray:
+def band_stack(
+    vv_db: FloatArray,
+    vh_db: FloatArray,
+    params: BandParams,
+    spread: tuple[FloatArray, FloatArray] | None = None,
+) -> FloatArray:
     """Bands of an image, in the order of ``params.bands``.
 
     Parameters
     ----------
     vv_db, vh_db
         ``(y, x)`` dB, NaN missing.
+    spread
+        Of several dates, VV and VH, where ``params`` wants it; never filtered.
 
     Returns
     -------
@@ -136,6 +147,8 @@ def band_stack(vv_db: FloatArray, vh_db: FloatArray, params: BandParams) -> Floa
     vv, vh = _filtered(vv_db, params), _filtered(vh_db, params)
     missing = np.isnan(vv) | np.isnan(vh)
     layers = {"vv": vv, "vh": vh, "pa": third_band(vv, vh, params)}
+    if spread is not None:
+        layers["vv_spread"], layers["vh_spread"] = spread
     out = np.stack([layers[name] for name in params.bands]).astype(np.float32)
     out[:, missing] = np.nan
     return out
@@ -190,26 +203,26 @@ def lee(
         ``mean + b (image - mean)``, b in [0, 1].
     """
     additive = -1.0 if additive_variance is None else additive_variance
-    found: FloatArray = _lee(image.astype(np.float32), window // 2, 1 / looks, additive)
+    padded = np.pad(image.astype(np.float32), window // 2, mode="symmetric")
+    found: FloatArray = _lee(padded, window // 2, 1 / looks, additive)
     return found
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _lee(image: FloatArray, half: int, relative: float, additive: float) -> FloatArray:
+def _lee(padded: FloatArray, half: int, relative: float, additive: float) -> FloatArray:
     # Pixel by pixel, in one order: the same pixels give the same bits wherever a block begins.
-    rows, columns = image.shape
+    rows, columns = padded.shape[0] - 2 * half, padded.shape[1] - 2 * half
     out = np.full((rows, columns), np.nan, dtype=np.float32)
     for y in range(rows):
         for x in range(columns):
-            if np.isnan(image[y, x]):
+            if np.isnan(padded[y + half, x + half]):
                 continue
             # Relative to the centre, so that the variance keeps its digits in one pass.
-            centre = np.float64(image[y, x])
+            centre = np.float64(padded[y + half, x + half])
             count, total, squares = 0, 0.0, 0.0
-            for dy in range(-half, half + 1):
-                v = _mirrored(y + dy, rows)
-                for dx in range(-half, half + 1):
-                    value = np.float64(image[v, _mirrored(x + dx, columns)]) - centre
+            for v in range(y, y + 2 * half + 1):
+                for u in range(x, x + 2 * half + 1):
+                    value = np.float64(padded[v, u]) - centre
                     if not np.isnan(value):
                         count += 1
                         total += value
@@ -225,21 +238,26 @@ def _lee(image: FloatArray, half: int, relative: float, additive: float) -> Floa
     return out
 
 
-@njit(inline="always")  # type: ignore[untyped-decorator]
-def _mirrored(index: int, size: int) -> int:
-    if index < 0:
-        index = -index - 1
-    if index >= size:
-        index = 2 * size - index - 1
-    return min(max(index, 0), size - 1)
-
-
 def read_bands(scene: RadarScene, window: Window, params: BandParams) -> FloatArray:
     """Bands ``(band, y, x)`` of a window, read with the halo the filter needs.
 
     Equal to the same window cut out of the whole image's bands.
+
+    Raises
+    ------
+    InputError
+        If a band needs several dates, and the image is of one.
     """
     outer = window.grow(params.halo, scene.window)
     vv, vh = scene.read(outer)
+    spread = None
+    if params.several_dates:
+        if scene.spread is None:
+            raise InputError(
+                f"the model looks at several dates ({', '.join(params.bands)}), this is one",
+                where=scene.name,
+                remedy="give --scene once for each date of a year; they become one composite",
+            )
+        spread = scene.spread(outer)
     inner = window.relative_to(outer).slices
-    return band_stack(vv, vh, params)[(slice(None), *inner)]
+    return band_stack(vv, vh, params, spread)[(slice(None), *inner)]
