@@ -18,6 +18,7 @@ from curupira import __version__, logs
 from curupira.cli import (
     accuracy,
     calibrate,
+    compare,
     deliver,
     demo,
     export,
@@ -49,6 +50,7 @@ for module in (
     accuracy,
     export,
     deliver,
+    compare,
     report,
     mining,
 ):
