@@ -1,4 +1,5 @@
 /** The only module that speaks with the server. */
+import type { Polygon } from "geojson";
 import type {
   Acquisition,
   Ballot,
@@ -93,6 +94,8 @@ export const api = {
   visit: (warning: string, form: FormData) => post<Vote>(`/api/warnings/${id(warning)}/field`, form),
   visits: (form: FormData) =>
     post<{ accepted: number; refused: { row: number; why: string }[] }>("/api/field", form),
+  redraw: (warning: string, geometry: Polygon, reason: string) =>
+    post<Record<string, unknown>>(`/api/warnings/${id(warning)}/edit`, { geometry, reason }),
   disputes: () => get<Dispute[] | { items: Dispute[] }>("/api/disputes"),
   samples: () => get<SampleDay[] | { items: SampleDay[] }>("/api/samples"),
   draw: (body: Record<string, unknown>) => post<Record<string, unknown>>("/api/samples", body),

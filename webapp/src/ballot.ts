@@ -34,8 +34,8 @@ export class BallotForm {
   }
 
   private keyed(key: string, label: string, act: () => void, kind: string): HTMLButtonElement {
-    return h("button", { type: "button", class: `keyed ${kind}`, "aria-keyshortcuts": key.toLowerCase(), on: { click: act } },
-      h("kbd", {}, key), h("span", {}, label));
+    return h("button", { type: "button", class: `keyed ${kind}`, "aria-keyshortcuts": key.toLowerCase() || null, on: { click: act } },
+      key !== "" && h("kbd", {}, key), h("span", {}, label));
   }
 
   /** A verdict by class; a rejecting one asks for its reason first. */
@@ -64,18 +64,19 @@ export class BallotForm {
 
   private ask(verdict: string): void {
     let chosen = verdict;
-    const reasons = this.config.reasons.slice(0, CLASS_KEYS.length);
+    const reasons = this.config.reasons;
     fill(this.dialog,
       h("h2", {}, t("ballot.reject_why")),
       field(t("ballot.reject_as"), select(
         this.config.rejecting.map((code) => [code, tc("verdict", code)] as const), verdict,
         (value) => { chosen = value; })),
       h("div", { class: "classes" }, ...reasons.map((reason, i) => {
-        const node = this.keyed(CLASS_KEYS[i] as string, tc("reason", reason), () => {
+        const key = CLASS_KEYS[i] ?? "";
+        const node = this.keyed(key, tc("reason", reason), () => {
           this.dialog.close();
           this.send({ verdict: chosen, reason });
         }, "");
-        node.dataset["key"] = CLASS_KEYS[i];
+        if (key) node.dataset["key"] = key;
         return node;
       })),
       button(t("cancel"), () => this.dialog.close(), { class: "quiet" }));

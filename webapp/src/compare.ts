@@ -1,4 +1,5 @@
 /** Two synchronised maps, before and after: side by side, swipe, or blink. */
+import type { FeatureCollection, Position } from "geojson";
 import type { GeoJSONSource, Map as GlMap } from "maplibre-gl";
 import { productTiles, sarTiles } from "./api";
 import { COLOURS, createMap, fit, setPicture, toggleLayer } from "./basemap";
@@ -9,6 +10,7 @@ import type { Acquisition, Config, Evidence, WarningDetail } from "./types";
 export type Mode = "side" | "swipe" | "blink";
 const MODES: Mode[] = ["side", "swipe", "blink"];
 const BLINK_MS = 800;
+const NOTHING: FeatureCollection = { type: "FeatureCollection", features: [] };
 const SIDES = ["before", "after"] as const;
 type Side = (typeof SIDES)[number];
 
@@ -197,6 +199,14 @@ export class Compare {
     });
   }
 
+  /** Draw a ring being made, over both maps; fewer than two corners clear it. */
+  sketch(ring: Position[]): void {
+    const shape = { type: "Feature" as const, properties: {}, geometry: { type: "LineString" as const, coordinates: ring } };
+    for (const map of Object.values(this.maps)) {
+      (map.getSource("sketch") as GeoJSONSource | undefined)?.setData(ring.length > 1 ? shape : NOTHING);
+    }
+  }
+
   destroy(): void {
     this.gone = true;
     window.clearInterval(this.timer);
@@ -223,13 +233,15 @@ function synchronise(a: GlMap, b: GlMap): void {
 }
 
 function addOutline(map: GlMap): void {
-  map.addSource("warning", { type: "geojson", data: { type: "FeatureCollection", features: [] } });
-  const line = (id: string, colour: string, width: number) => map.addLayer({
+  const line = (source: string, id: string, colour: string, width: number) => map.addLayer({
     id,
     type: "line",
-    source: "warning",
+    source,
     paint: { "line-color": colour, "line-width": width },
   });
-  line("warning-casing", "#10201a", 4);
-  line("warning-line", COLOURS.selected, 2);
+  map.addSource("warning", { type: "geojson", data: NOTHING });
+  map.addSource("sketch", { type: "geojson", data: NOTHING });
+  line("warning", "warning-casing", "#10201a", 4);
+  line("warning", "warning-line", COLOURS.selected, 2);
+  line("sketch", "sketch-line", "#ffea00", 2.5);
 }

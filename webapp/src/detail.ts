@@ -133,6 +133,8 @@ export class VoteList {
         ` · ${vote.interpreter ?? t("votes.somebody")} · ${day(vote.voted_at)} · ${tc("source", vote.source)}`,
         vote.kind !== "vote" && ` · ${tc("kind", vote.kind)}`,
         vote.reason && ` · ${tc("reason", vote.reason)}`,
+        vote.field?.visited_on && ` · ${tc("visit", vote.field.method)} ${day(vote.field.visited_on)}`,
+        vote.field?.photo && h("a", { class: "photo", href: `/api/photos/${encodeURIComponent(String(vote.vote_id))}` }, t("votes.photo")),
         vote.comment && h("p", { class: "comment" }, vote.comment)))));
   }
 }

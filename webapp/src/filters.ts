@@ -6,7 +6,7 @@ import type { Config } from "./types";
 const STATUSES = ["preliminary", "confirmed", "closed"];
 const REPEATED = ["status", "verdict"];
 const SINGLE = ["since", "until", "intensity_class", "territory", "mining", "min_area_ha", "sort"];
-const SORTS = ["-priority", "-issued_at", "-area_ha", "-mining_score"];
+const SORTS = ["-issued_at", "priority", "-area_ha", "-mining_score"];
 const SPANS = [7, 30, 365];
 
 /** Of a query, what is a filter, and nothing else. */
@@ -75,7 +75,7 @@ export class Filters {
         this.checks("verdict", t("filter.verdict"), this.config.verdicts, "verdict", query)),
       h("div", { class: "row2 end" },
         field(t("filter.sort"), select(
-          SORTS.map((sort) => [sort, tc("sort", sort.slice(1))] as const),
+          SORTS.map((sort) => [sort, tc("sort", sort.replace("-", ""))] as const),
           value("sort") || (SORTS[0] as string), () => undefined, { name: "sort" })),
         button(t("filter.reset"), () => this.reset(), { class: "quiet" })),
     );

@@ -171,6 +171,7 @@ export interface Vote {
   voted_at: string;
   supersedes: number | string | null;
   standing: boolean;
+  field?: { visited_on?: string; method?: string; finding?: string; photo?: string } | null;
 }
 
 export interface QueueItem {

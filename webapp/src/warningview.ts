@@ -4,6 +4,7 @@ import { detailPanel, VoteList } from "./detail";
 import { button, field, fill, h, link, select, toast } from "./dom";
 import { t, tc } from "./i18n";
 import { mayReview, type Context, type View } from "./view";
+import { redrawForm } from "./redraw";
 import { Workbench } from "./workbench";
 
 export function warningView(context: Context, id: string): View {
@@ -19,6 +20,7 @@ export function warningView(context: Context, id: string): View {
         panel.append(votes.node);
         void votes.show(id);
       }
+      if (context.session.role === "operator") panel.append(redrawForm(bench, id, () => void context.reload()));
       if (mayReview(context.session)) panel.append(visitForm(context, id, () => void votes.show(id)));
     },
     (error: unknown) => fill(panel, link(back, t("detail.back"), { class: "back" }), h("p", { class: "error", role: "alert" }, problem(error))),

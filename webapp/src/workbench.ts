@@ -9,11 +9,16 @@ export class Workbench {
   readonly node: HTMLElement;
   readonly compare: Compare;
   private readonly series = new SeriesPanel();
+  /** Takes the clicks while a polygon is being drawn; else they ask for a series. */
+  drawing: ((lon: number, lat: number) => void) | null = null;
   private orbit: number | null = null;
   private request: AbortController | null = null;
 
   constructor(config: Config) {
-    this.compare = new Compare(config, (lon, lat) => void this.series.show({ lon, lat, orbit: this.orbit }));
+    this.compare = new Compare(config, (lon, lat) => {
+      if (this.drawing) this.drawing(lon, lat);
+      else void this.series.show({ lon, lat, orbit: this.orbit });
+    });
     this.node = h("div", { class: "workbench" }, this.compare.node, this.series.node);
   }
 
