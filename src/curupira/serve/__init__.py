@@ -1,0 +1,1 @@
+"""The web application: map, validation, dashboards, OGC API - Features (docs/web.md)."""

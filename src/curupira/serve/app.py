@@ -1,0 +1,115 @@
+"""The web application, put together: ``create_app(settings)``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from curupira import __version__, logs
+from curupira.config import Workspace
+from curupira.errors import CurupiraError
+from curupira.pipelines.viewing import Viewer
+from curupira.serve.guard import Guard, problem
+from curupira.serve.routes import auth, dashboard, features, health, operate, pages, review, tiles
+from curupira.serve.routes import warning as warning_routes
+from curupira.serve.sessions import Limiter, Sessions
+from curupira.serve.site import Site
+from curupira.store.session import Store
+
+STATIC = Path(__file__).parent / "static"
+log = logs.get(__name__)
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+def create_app(
+    settings: Workspace,
+    *,
+    now: Callable[[], datetime] = utc_now,
+    secret: str | None = None,
+) -> FastAPI:
+    """The application of a workspace; its schema is made where the database is empty.
+
+    Parameters
+    ----------
+    settings
+        The workspace, with its section [serve].
+    secret
+        Key that signs sessions; None takes CURUPIRA_SECRET, or a new one for this process.
+
+    Raises
+    ------
+    StoreError
+        If the database is unreachable or of another version.
+    """
+    params = settings.monitor.serve
+    store = Store.open(settings.monitor.store.url, base=settings.folder, create=True)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        store.close()
+
+    app = FastAPI(
+        title="Curupira",
+        version=__version__,
+        description="Forest-disturbance warnings from Sentinel-1: map, validation, features.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.site = Site(
+        workspace=settings,
+        store=store,
+        viewer=Viewer(settings, store),
+        sessions=Sessions(params.session_hours, secret),
+        limiter=Limiter(params.login_tries),
+        now=now,
+    )
+    parts = (auth, warning_routes, review, operate, tiles, features, dashboard, health, pages)
+    for part in parts:
+        app.include_router(part.router)
+    if STATIC.is_dir():
+        app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_middleware(Guard, site=app.state.site)
+    app.add_exception_handler(CurupiraError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(StarletteHTTPException, _refused)
+    return app
+
+
+def _ours(request: Request, error: Exception) -> Response:
+    if not isinstance(error, CurupiraError):
+        raise error
+    if error.http_status >= 500:
+        log.error("failed", path=request.url.path, reason=str(error))
+    return JSONResponse(
+        problem(error.what, error.where, error.remedy), status_code=error.http_status
+    )
+
+
+def _invalid(_: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return JSONResponse(problem(first["msg"], where, "see /openapi.json"), status_code=422)
+
+
+def _refused(_: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException | StarletteHTTPException):
+        raise error
+    return JSONResponse(
+        problem(str(error.detail)), status_code=error.status_code, headers=error.headers
+    )

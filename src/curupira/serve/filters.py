@@ -1,0 +1,114 @@
+"""The filters that lists, maps, downloads and dashboards share, and how a warning is shown."""
+
+from __future__ import annotations
+
+import math
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import numpy as np
+import shapely
+from fastapi import Depends, Query
+
+from curupira.codes import IntensityClass, Status, Verdict
+from curupira.serve.site import Asking, Person, Site, SiteHere
+from curupira.store.search import Search
+from curupira.store.tables import WarningRow
+from curupira.store.warning import COLUMNS, check_bbox
+
+#: Years that a time of the database can be compared with.
+_FIRST, _LAST = date(1900, 1, 1), date(9000, 1, 1)
+Text = Annotated[str, Query(max_length=200)]
+Day = Annotated[date | None, Query(ge=_FIRST, le=_LAST)]
+
+
+def _search(
+    site: SiteHere,
+    person: Asking,
+    bbox: Annotated[str | None, Query(description="west,south,east,north", max_length=200)] = None,
+    status: Annotated[list[Status], Query()] = [],  # noqa: B006 (FastAPI copies it)
+    since: Day = None,
+    until: Day = None,
+    intensity_class: IntensityClass | None = None,
+    verdict: Annotated[list[Verdict], Query()] = [],  # noqa: B006
+    territory: Text = "",
+    mining: Annotated[float | None, Query(ge=0, le=1)] = None,
+    min_area_ha: Annotated[float | None, Query(ge=0, le=1e9)] = None,
+) -> Search:
+    return Search(
+        bbox=None if bbox is None else check_bbox(numbers(bbox)),
+        status=tuple(status) or (Status.PRELIMINARY, Status.CONFIRMED),
+        since=since,
+        until=until,
+        intensity_class=intensity_class,
+        verdict=tuple(verdict),
+        territory=_clean(territory),
+        mining=mining,
+        min_area_ha=min_area_ha,
+        hidden=site.hidden(person),
+    )
+
+
+Filter = Annotated[Search, Depends(_search)]
+
+
+def numbers(text: str) -> list[float]:
+    """Comma-separated numbers; what is none becomes NaN, which ``check_bbox`` refuses."""
+    found = []
+    for part in text.split(","):
+        try:
+            found.append(float(part))
+        except ValueError:
+            found.append(math.nan)
+    return found
+
+
+def _clean(text: str) -> str:
+    # PostgreSQL refuses a NUL in text.
+    return text.replace("\x00", "").strip()
+
+
+def plain(value: Any) -> Any:
+    """A value of a row as JSON: codes as text, times ISO 8601 with Z, NaN as null."""
+    if isinstance(value, StrEnum):
+        return value.value
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value
+
+
+def fields(row: WarningRow, site: Site, person: Person) -> dict[str, Any]:
+    """Fields of product.md section 5 that a person may see."""
+    found = {name: plain(getattr(row, name)) for name in COLUMNS}
+    withheld = site.withheld(person)
+    found["overlays"] = {k: v for k, v in (row.overlays or {}).items() if k not in withheld}
+    layers = {"protected_areas": "protected_area", "indigenous_territories": "indigenous_territory"}
+    for layer, name in layers.items():
+        if layer in withheld:
+            found[name] = None
+    if "municipalities" in withheld:
+        found |= dict.fromkeys(("uf", "municipality", "geocode"))
+    if not person.known:
+        found["verdict_by"] = None
+    return found
+
+
+def summary(row: WarningRow, site: Site, person: Person) -> dict[str, Any]:
+    """Fields with a point, for lists."""
+    point = row.geom.representative_point()
+    lon, lat = point.coords[0]
+    return fields(row, site, person) | {"lon": round(lon, 6), "lat": round(lat, 6)}
+
+
+def geojson(geometry: shapely.geometry.base.BaseGeometry) -> dict[str, Any]:
+    """Geometry as GeoJSON with seven decimals, outer rings counter-clockwise."""
+    rounded = shapely.transform(geometry, lambda xy: np.round(xy, 7))
+    oriented = shapely.orient_polygons(rounded)
+    return dict(shapely.geometry.mapping(oriented))

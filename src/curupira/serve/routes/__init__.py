@@ -1,0 +1,1 @@
+"""Routes of the web application, by subject."""

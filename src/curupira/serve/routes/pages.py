@@ -1,0 +1,77 @@
+"""Pages: the bundle's one page on every page route, and the printable dossier."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from fastapi.responses import FileResponse, HTMLResponse, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from curupira.codes import Verdict
+from curupira.pipelines.review import MissingError
+from curupira.serve.filters import fields
+from curupira.serve.routes.warning import visible
+from curupira.serve.site import Asking, SiteHere
+from curupira.serve.words import WORDS
+from curupira.store import edit as edits
+from curupira.units import attribution
+
+router = APIRouter(include_in_schema=False)
+INDEX = Path(__file__).parent.parent / "static" / "index.html"
+
+
+@router.get("/")
+@router.get("/queue")
+@router.get("/dashboard")
+@router.get("/login")
+@router.get("/w/{warning_id}")
+def page() -> Response:
+    """The application's page; it reads its address itself."""
+    if not INDEX.is_file():
+        return HTMLResponse("<h1>Curupira</h1><p>The pages are not built: run make web.</p>")
+    return FileResponse(INDEX, media_type="text/html", headers={"Cache-Control": "no-cache"})
+
+
+@lru_cache(maxsize=1)
+def _templates() -> Environment:
+    return Environment(
+        loader=PackageLoader("curupira.serve"), autoescape=True, undefined=StrictUndefined
+    )
+
+
+@router.get("/w/{warning_id}/dossier")
+def dossier(
+    site: SiteHere,
+    person: Asking,
+    warning_id: str,
+    lang: Annotated[Literal["pt", "en", "es"] | None, Query()] = None,
+) -> Response:
+    """One printable page about a warning: pictures, place, overlaps, method."""
+    row = visible(site, person, warning_id)
+    if row.warning_id != warning_id:
+        raise MissingError("no such warning", where=warning_id, remedy="see /api/warnings")
+    with site.store.reading() as session:
+        shape = edits.current(session, [warning_id]).get(warning_id)
+    language = lang or site.params.language
+    words = WORDS[language]
+    lon, lat = (shape or row.geom).representative_point().coords[0]
+    seen = fields(row, site, person)
+    text = (
+        _templates()
+        .get_template("dossier.html")
+        .render(
+            lang=language,
+            w=words,
+            f=seen,
+            lon=f"{lon:.5f}",
+            lat=f"{lat:.5f}",
+            edited=shape is not None,
+            verdict=None if row.verdict is None else words[f"verdict.{Verdict(row.verdict).value}"],
+            pictures=site.viewer.chip(row, "before") is not None,
+            attribution=attribution([row.first_flag_date.year]),
+        )
+    )
+    return HTMLResponse(text)

@@ -1,0 +1,164 @@
+"""Images on the map: SAR composites, warning layers, configured layers, outlines; pixel series."""
+
+from __future__ import annotations
+
+import os
+import re
+import urllib.error
+import urllib.request
+from datetime import date
+from functools import lru_cache
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query, Response
+
+from curupira.errors import SourceError
+from curupira.pipelines.outlines import layer_files, outlines
+from curupira.pipelines.review import MissingError
+from curupira.pipelines.viewing import TileAddress
+from curupira.records import Acquisition
+from curupira.serve.filters import Day, plain
+from curupira.serve.routes.warning import visible
+from curupira.serve.site import Asking, Site, SiteHere
+
+router = APIRouter(prefix="/api", tags=["image"])
+Level = Annotated[int, Path(ge=0, le=22)]
+Place = Annotated[int, Path(ge=0, lt=2**22)]
+Band = Literal["n_alerts", "first_flag_days", "excess_db", "confidence"]
+#: Cached tiles are asked for again after this, seconds.
+FRESH_S = 3600
+_FOREVER = {"Cache-Control": f"private, max-age={FRESH_S}"}
+_KEY = re.compile(r"\{([A-Z][A-Z0-9_]*)\}")
+#: Bytes of a tile that a map layer may send.
+_MOST_TILE = 4 * 2**20
+
+
+def acquisition_json(site: Site, a: Acquisition) -> dict[str, Any]:
+    """An acquisition as lists show it."""
+    boxes = [scene.footprint.bounds for scene in a.scenes]
+    west, south, east, north = zip(*boxes, strict=True)
+    return {
+        "acquisition_id": a.acquisition_id,
+        "acquired": plain(a.acquired),
+        "day": a.day.isoformat(),
+        "relative_orbit": a.relative_orbit,
+        "platform": a.platform,
+        "orbit_state": a.scenes[0].orbit_state.value,
+        "product": site.viewer.has_product(a.acquisition_id),
+        "bbox": [min(west), min(south), max(east), max(north)],
+    }
+
+
+@router.get("/acquisitions")
+def acquisitions(
+    site: SiteHere,
+    since: Day = None,
+    until: Day = None,
+    orbit: Annotated[int | None, Query(ge=1, le=175)] = None,
+) -> list[dict[str, Any]]:
+    """Acquisitions, newest first."""
+    return [
+        acquisition_json(site, a)
+        for a in site.viewer.acquisitions()
+        if (since is None or a.day >= since)
+        and (until is None or a.day <= until)
+        and (orbit is None or a.relative_orbit == orbit)
+    ]
+
+
+@router.get("/tiles/sar/{acquisition_id}/{z}/{x}/{y}.png")
+def sar(
+    site: SiteHere, acquisition_id: str, z: Level, x: Place, y: Place, until: Day = None
+) -> Response:
+    """SAR composite, R = VV, G = VH, B = VV - VH."""
+    return _tile(site.viewer.sar_tile(acquisition_id, _address(z, x, y), until), acquisition_id)
+
+
+@router.get("/tiles/product/{acquisition_id}/{band}/{z}/{x}/{y}.png")
+def product(
+    site: SiteHere, acquisition_id: str, band: Band, z: Level, x: Place, y: Place
+) -> Response:
+    """Warning layer of an acquisition."""
+    found = site.viewer.product_tile(acquisition_id, band, _address(z, x, y))
+    return _tile(found, f"{acquisition_id} {band}")
+
+
+def _address(z: int, x: int, y: int) -> TileAddress:
+    address = TileAddress(z, x, y)
+    if not address.valid:
+        raise MissingError("no such tile", where=f"{z}/{x}/{y}", remedy="stay within the world")
+    return address
+
+
+def _tile(content: bytes | None, where: str) -> Response:
+    if content is None:
+        raise MissingError("no such image", where=where, remedy="see /api/acquisitions")
+    return Response(content, media_type="image/png", headers=_FOREVER)
+
+
+@router.get("/warnings/{warning_id}/chip/{which}.png")
+def chip(
+    site: SiteHere, person: Asking, warning_id: str, which: Literal["before", "after"]
+) -> Response:
+    """A warning's surroundings before its first flag and now."""
+    return _tile(site.viewer.chip(visible(site, person, warning_id), which), warning_id)
+
+
+@router.get("/series")
+def series(
+    site: SiteHere,
+    lon: Annotated[float, Query(ge=-180, le=180)],
+    lat: Annotated[float, Query(ge=-90, le=90)],
+    orbit: Annotated[int | None, Query(ge=1, le=175)] = None,
+    on: Day = None,
+) -> dict[str, Any]:
+    """Every step of the detection at one pixel."""
+    found = site.viewer.series(lon, lat, orbit, on)
+    if found is None:
+        raise MissingError(
+            "the place lies outside the grid", where=f"{lon},{lat}", remedy="click on the area"
+        )
+    return found
+
+
+@router.get("/layers/{name}.geojson")
+def layer(site: SiteHere, person: Asking, name: str) -> Response:
+    """Outlines of a layer of [area]."""
+    path = layer_files(site.workspace).get(name)
+    if path is None or name in site.withheld(person):
+        raise MissingError("no such layer", where=name, remedy="see /api/config")
+    return Response(outlines(site.workspace, path), media_type="application/geo+json")
+
+
+@router.get("/tiles/xyz/{layer}/{z}/{x}/{y}")
+def xyz(site: SiteHere, layer: str, z: Level, x: Place, y: Place) -> Response:
+    """A tile of a layer of [serve] layers, fetched by the server."""
+    template = site.params.layers.get(layer)
+    if template is None:
+        raise MissingError("no such layer", where=layer, remedy="see /api/config")
+    _address(z, x, y)
+    kind, content = _fetch(template, z, x, y, date.today().toordinal())
+    return Response(content, media_type=kind, headers=_FOREVER)
+
+
+@lru_cache(maxsize=512)
+def _fetch(template: str, z: int, x: int, y: int, _: int) -> tuple[str, bytes]:
+    # The address is the operator's: a request chooses the tile only.
+    url = template.replace("{z}", str(z)).replace("{x}", str(x)).replace("{y}", str(y))
+    url = _KEY.sub(lambda m: os.environ.get(m.group(1), ""), url)
+    if not url.startswith(("https://", "http://")):
+        raise SourceError("the layer's address is no URL", where="[serve] layers", remedy="mend it")
+    try:
+        with urllib.request.urlopen(url, timeout=15) as answer:  # noqa: S310 (http, see above)
+            kind = answer.headers.get_content_type()
+            content = answer.read(_MOST_TILE)
+    except (urllib.error.URLError, TimeoutError, OSError) as error:
+        # Not the URL: it may hold a key.
+        raise SourceError(
+            f"the layer's server does not answer ({getattr(error, 'code', 'no connection')})",
+            where="map layer",
+            remedy="try again later",
+        ) from None
+    if not kind.startswith("image/"):
+        raise SourceError(f"the layer's server sent {kind}, no image", where="map layer")
+    return kind, content

@@ -1,0 +1,259 @@
+"""Warnings for the map, for lists, for downloads; one warning with what is known of it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pandas as pd
+import shapely
+from fastapi import APIRouter, Query, Response
+
+from curupira.codes import Role
+from curupira.deliver.export import FORMATS
+from curupira.deliver.export import export as write
+from curupira.deliver.feed import feeds
+from curupira.deliver.params import DeliveryParams
+from curupira.pipelines.review import MissingError
+from curupira.serve.filters import Filter, fields, geojson, plain, summary
+from curupira.serve.site import Asking, Person, Site, SiteHere
+from curupira.store import edit as edits
+from curupira.store import review as reviews
+from curupira.store import search as searches
+from curupira.store import warning as warnings
+from curupira.store.search import Search
+from curupira.store.tables import WarningRow
+from curupira.validate import agreement, verdicts
+
+router = APIRouter(prefix="/api", tags=["warning"])
+#: Polygons in one answer; above the second number low zooms get cells instead.
+MOST_FEATURES, CELLS_ABOVE, CELLS_BELOW_ZOOM = 20_000, 2_000, 9
+_MAP = (
+    *("warning_id", "status", "intensity_class", "issued_at", "first_flag_date", "area_ha"),
+    *("confidence", "mining_score", "priority", "verdict"),
+)
+Order = Literal[
+    "priority",
+    "-priority",
+    "issued_at",
+    "-issued_at",
+    "area_ha",
+    "-area_ha",
+    "mining_score",
+    "-mining_score",
+    "confidence",
+    "-confidence",
+    "first_flag_date",
+    "-first_flag_date",
+]
+
+
+@router.get("/warnings")
+def listed(
+    site: SiteHere,
+    person: Asking,
+    search: Filter,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+    sort: Order = "-issued_at",
+) -> dict[str, Any]:
+    """Warnings, page by page."""
+    with site.store.reading() as session:
+        found = searches.ids(session, search, sort)
+        rows = searches.rows(session, found[offset : offset + limit])
+        items = [summary(row, site, person) for row in rows]
+    after = offset + limit
+    return {"total": len(found), "items": items, "next": after if after < len(found) else None}
+
+
+@router.get("/warnings.geojson")
+def mapped(
+    site: SiteHere, search: Filter, zoom: Annotated[float, Query(ge=0, le=24)] = 24
+) -> Response:
+    """Warnings for the map: polygons, or cells where there are too many for the zoom."""
+    with site.store.reading() as session:
+        number = searches.count(session, search)
+        state = searches.version(session)
+    cells = zoom < CELLS_BELOW_ZOOM and number > CELLS_ABOVE
+    body = _map_body(site, search, int(zoom) if cells else None, state)
+    return Response(body, media_type="application/geo+json")
+
+
+@lru_cache(maxsize=32)
+def _map_body(site: Site, search: Search, zoom: int | None, _: tuple[int, str]) -> bytes:
+    names = ("geom", *_MAP)
+    with site.store.reading() as session:
+        rows = searches.columns(
+            session, search, names, None if zoom is not None else MOST_FEATURES + 1
+        )
+        edited = edits.current(session)
+    features = _polygons(rows[:MOST_FEATURES], edited) if zoom is None else _cells(rows, zoom)
+    document: dict[str, Any] = {"type": "FeatureCollection", "features": features}
+    if zoom is None and len(rows) > MOST_FEATURES:
+        document["truncated"] = True
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _polygons(rows: list[tuple[Any, ...]], edited: dict[str, Any]) -> list[dict[str, Any]]:
+    shapes = [edited.get(row[1], row[0]) for row in rows]
+    texts: list[str] = list(shapely.to_geojson(shapely.transform(shapes, _rounded)))
+    return [
+        {
+            "type": "Feature",
+            "geometry": json.loads(text),
+            "properties": {name: plain(v) for name, v in zip(_MAP, row[1:], strict=True)},
+        }
+        for row, text in zip(rows, texts, strict=True)
+    ]
+
+
+def _rounded(xy: np.typing.NDArray[np.float64]) -> np.typing.NDArray[np.float64]:
+    return np.round(xy, 6)
+
+
+def _cells(rows: list[tuple[Any, ...]], zoom: int) -> list[dict[str, Any]]:
+    """Sums over squares of 16 pixels of the map."""
+    side = 360 / 2**zoom / 16
+    points = shapely.get_coordinates(shapely.centroid([row[0] for row in rows]))
+    keys, home = np.unique(np.floor(points / side).astype(np.int64), axis=0, return_inverse=True)
+    home = home.reshape(-1)
+    area = np.array([row[_MAP.index("area_ha") + 1] for row in rows], dtype=np.float64)
+    sure = np.array([row[_MAP.index("status") + 1] == "confirmed" for row in rows], dtype=float)
+    n = np.bincount(home, minlength=len(keys))
+    ha, confirmed = np.bincount(home, area), np.bincount(home, sure)
+    x = np.bincount(home, points[:, 0]) / n
+    y = np.bincount(home, points[:, 1]) / n
+    return [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Point", "coordinates": [round(x[k], 6), round(y[k], 6)]},
+            "properties": {
+                "cluster": True,
+                "count": int(n[k]),
+                "area_ha": round(float(ha[k]), 2),
+                "confirmed": int(confirmed[k]),
+            },
+        }
+        for k in range(len(keys))
+    ]
+
+
+def visible(site: Site, person: Person, warning_id: str) -> WarningRow:
+    """One warning that the person may see.
+
+    Raises
+    ------
+    MissingError
+        If there is none, or it lies in a place that is not shown to everybody.
+    """
+    with site.store.reading() as session:
+        found = searches.rows(session, [warning_id.replace("\x00", "")])
+    hidden = site.hidden(person)
+    for row in found:
+        places = (row.uf, row.municipality, row.protected_area, row.indigenous_territory)
+        if not any(place in hidden for place in places if place):
+            return row
+    raise MissingError("no such warning", where=warning_id, remedy="see /api/warnings")
+
+
+@router.get("/warnings/{warning_id}")
+def one(site: SiteHere, person: Asking, warning_id: str) -> dict[str, Any]:
+    """One warning."""
+    row = visible(site, person, warning_id)
+    with site.store.reading() as session:
+        drawn = edits.current(session, [warning_id]).get(warning_id)
+        decision = verdicts.decide(reviews.votes(session, warning_id))
+        box = row.geom.buffer(0.02).bounds
+        near = searches.ids(session, Search(bbox=box, hidden=site.hidden(person)))
+    shape = row.geom if drawn is None else drawn
+    category = (
+        None
+        if decision.verdict is None
+        else agreement.CATEGORIES[row.intensity_class][decision.verdict].value
+    )
+    return fields(row, site, person) | {
+        "geometry": geojson(shape),
+        "bbox": [round(v, 7) for v in shape.bounds],
+        "edited": drawn is not None,
+        "history": row.history.get("area_ha", []),
+        "votes": decision.n_votes,
+        "review": {
+            "verdict": plain(decision.verdict),
+            "source": plain(decision.source),
+            "state": decision.state.value,
+            "category": category,
+            "n_votes": decision.n_votes,
+        },
+        "neighbours": [key for key in near if key != warning_id][:50],
+    }
+
+
+@router.get("/warnings/{warning_id}/evidence")
+def evidence(site: SiteHere, person: Asking, warning_id: str) -> dict[str, Any]:
+    """Images before the first flag and since, of the orbit that saw it; where to click."""
+    row = visible(site, person, warning_id)
+    passes = [a for a in site.viewer.acquisitions() if a.relative_orbit == row.relative_orbit]
+    lon, lat = row.geom.representative_point().coords[0]
+    from curupira.serve.routes.tiles import acquisition_json
+
+    return {
+        "before": [acquisition_json(site, a) for a in passes if a.day < row.first_flag_date][:6],
+        "after": [acquisition_json(site, a) for a in passes if a.day >= row.first_flag_date][:6],
+        "point": {"lon": round(lon, 7), "lat": round(lat, 7)},
+        "orbit": row.relative_orbit,
+    }
+
+
+@router.get("/export")
+def export(
+    site: SiteHere,
+    person: Asking,
+    search: Filter,
+    format: Literal["geojson", "gpkg", "csv", "kml", "gpx", "shp", "parquet"] = "geojson",
+) -> Response:
+    """What is shown, as a file."""
+    suffix = FORMATS[format].suffixes[0]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"warnings{suffix}"
+        write(table(site, person, search), path, format)
+        content = path.read_bytes()
+    return Response(
+        content,
+        media_type="application/octet-stream",
+        headers={"Content-Disposition": f'attachment; filename="warnings{suffix}"'},
+    )
+
+
+def table(site: Site, person: Person, search: Search) -> Any:
+    """Rows of a search as a table, edited polygons in place, without what a person may not see."""
+    with site.store.reading() as session:
+        rows = searches.rows(session, searches.ids(session, search)[:MOST_FEATURES])
+        edited = edits.current(session, [row.warning_id for row in rows])
+        session.expunge_all()
+    withheld = site.withheld(person)
+    for row in rows:
+        row.geom = edited.get(row.warning_id, row.geom)
+        seen = fields(row, site, person)
+        row.overlays = {k: v for k, v in seen["overlays"].items() if k not in withheld} or None
+        for name in ("protected_area", "indigenous_territory", "uf", "municipality", "geocode"):
+            setattr(row, name, seen[name])
+        if not person.may(Role.INTERPRETER):
+            row.verdict_by = None
+    return warnings.to_geodataframe(rows)
+
+
+@router.get("/feed.atom")
+def feed(site: SiteHere, person: Asking, search: Filter) -> Response:
+    """The filter as an Atom feed with GeoRSS places: bookmark it to follow an area."""
+    frame = table(site, Person(), search)
+    updated = {
+        row["warning_id"]: max(t for t in (row["issued_at"], row["confirmed_at"]) if not pd.isna(t))
+        for _, row in frame.iterrows()
+    }
+    params = DeliveryParams.model_construct(split="none", prefix="curupira", max_entries=500)
+    documents = feeds(frame.drop(columns="verdict_by"), updated, params, "subscription")
+    return Response(next(iter(documents.values())), media_type="application/atom+xml")
