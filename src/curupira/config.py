@@ -121,6 +121,20 @@ class ComputeParams(_Section):
     threads: int = Field(0, ge=0, le=1024, description="Threads; 0 = one a core")
 
 
+class AlarmParams(_Section):
+    """Who is told when nothing new comes."""
+
+    days: int = Field(
+        0, ge=0, le=365, description="Days without a new image before the alarm; 0 = never"
+    )
+    command: tuple[str, ...] = Field(
+        (),
+        description="Program and arguments, started without a shell in the workspace's folder; it "
+        'gets JSON on standard input, e.g. ["/usr/local/bin/tell-operators"]',
+        json_schema_extra=PLACE,
+    )
+
+
 class Monitor(_Section):
     """One ``monitor.toml``."""
 
@@ -135,6 +149,7 @@ class Monitor(_Section):
     cube: CubeParams = CubeParams()
     compute: ComputeParams = ComputeParams()
     serve: ServeParams = ServeParams()
+    alarm: AlarmParams = AlarmParams()
     #: ``[delivery.NAME]``, by name.
     delivery: dict[str, DeliveryParams] = {}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,7 +19,10 @@ from curupira.cli.common import (
     progress,
     say,
 )
-from curupira.errors import ConfigError
+from curupira.errors import ConfigError, StoreError
+
+if TYPE_CHECKING:
+    from curupira.config import Workspace
 
 
 def run(
@@ -71,8 +74,13 @@ def run(
     options = daily.RunOptions(
         since=first, until=last, scheduler=scheduler, dry_run=dry_run, force=force
     )
-    with progress() as report:
-        summary = daily.run(Workspace.open(workspace), options, report=report)
+    opened = Workspace.open(workspace)
+    try:
+        with progress() as report:
+            summary = daily.run(opened, options, report=report)
+    finally:
+        if not dry_run:
+            _alarm(opened)
     if dry_run:
         for scene in summary.pending:
             say(f"  {scene.scene_id}  {scene.acquired:%Y-%m-%d %H:%M} UTC")
@@ -94,9 +102,25 @@ def run(
     raise typer.Exit(summary.exit_code)
 
 
+def _alarm(opened: Workspace) -> None:
+    """Tell that nothing new came, whether or not the run went well."""
+    from curupira.pipelines import daily, watch
+
+    try:
+        message = watch.alarm(opened, daily.utc_now())
+    except StoreError as error:
+        # The run has failed of the same, and says so.
+        message = f"the store cannot be read: {error}"
+    if message is not None:
+        err.print(f"alarm: {message}", markup=False)
+
+
 def status(
     workspace: WorkspaceOption = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_metrics: Annotated[
+        bool, typer.Option("--metrics", help="Text for Prometheus (node_exporter's textfile).")
+    ] = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
     log_json: LogJsonOption = None,
@@ -107,9 +131,12 @@ def status(
     """
     from curupira.config import Workspace
     from curupira.pipelines.status import collect, in_words
+    from curupira.pipelines.watch import metrics
 
     found = collect(Workspace.open(workspace))
-    if as_json:
+    if as_metrics:
+        typer.echo(metrics(found), nl=False)
+    elif as_json:
         out.print_json(json.dumps(found, default=str))
     else:
         for line in in_words(found):

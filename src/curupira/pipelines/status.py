@@ -11,6 +11,7 @@ from typing import Any
 from curupira.config import Workspace
 from curupira.pipelines.masks import RECORD
 from curupira.store import acquisition as acquisitions
+from curupira.store import delivery as deliveries
 from curupira.store import run as runs
 from curupira.store import scene as scenes
 from curupira.store import warning as warnings
@@ -46,6 +47,7 @@ def collect(workspace: Workspace) -> dict[str, Any]:
             "warnings": {status.value: n for status, n in warnings.counts(session).items()},
             "gaps": gaps(passes),
             "pending_evaluation": sum(row.dirty for row in passes),
+            "deliveries": deliveries.counts(session),
             "coverage_km2": coverage(workspace),
         }
 
@@ -119,6 +121,7 @@ def _run(row: RunRow | None) -> dict[str, Any] | None:
         "started_at": _iso(row.started_at),
         "finished_at": _iso(row.finished_at),
         "counts": row.counts,
+        "timings": row.timings,
         "message": row.message,
     }
 

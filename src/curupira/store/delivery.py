@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from curupira.store.tables import DeliveryRow
@@ -32,6 +32,13 @@ def of_target(session: Session, target: str, *, state: str | None = None) -> lis
     return list(
         session.scalars(query if state is None else query.where(DeliveryRow.state == state))
     )
+
+
+def counts(session: Session) -> list[dict[str, object]]:
+    """Number of entries by ``target`` and ``state``, in this order."""
+    keys = (DeliveryRow.target, DeliveryRow.state)
+    query = select(*keys, func.count()).group_by(*keys).order_by(*keys)
+    return [{"target": t, "state": s, "entries": n} for t, s, n in session.execute(query)]
 
 
 def last_told(session: Session, target: str) -> dict[str, str]:
