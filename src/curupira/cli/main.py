@@ -26,6 +26,8 @@ from curupira.cli import (
     masks,
     mining,
     report,
+    review,
+    serve,
     source,
 )
 from curupira.cli import run as run_commands
@@ -52,6 +54,8 @@ for module in (
     deliver,
     compare,
     report,
+    review,
+    serve,
     mining,
 ):
     module.register(app)
