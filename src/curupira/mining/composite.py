@@ -1,0 +1,84 @@
+"""Several dates of one place as one image: the median and the spread of every pixel. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from curupira.blocks import Window
+from curupira.errors import InputError
+from curupira.mining.scene import FloatArray, RadarScene
+
+#: Fewer dates have no spread worth the name.
+MINIMUM_DATES = 3
+#: Percentiles whose difference is the spread.
+_LOW, _HIGH = 10, 90
+
+
+def composite(scenes: Sequence[RadarScene]) -> RadarScene:
+    """One image of several dates on one grid.
+
+    Parameters
+    ----------
+    scenes
+        At least three. A mine is dark all year; a sandbar drowns, burnt land greens: the median
+        (VV and VH, dB) takes speckle and passing darkness out, and the spread, the 90th less the
+        10th percentile over the dates (dB), tells the changing from the lasting.
+
+    Returns
+    -------
+    RadarScene
+        Named and dated after the last scene. NaN where fewer than three dates are valid.
+
+    Raises
+    ------
+    InputError
+        If there are too few scenes, or they do not share a grid.
+    """
+    if len(scenes) < MINIMUM_DATES:
+        raise InputError(
+            f"{len(scenes)} dates, at least {MINIMUM_DATES} are needed for a composite",
+            where=scenes[0].name if scenes else "scenes",
+            remedy="give --scene once for each date",
+        )
+    first, last = scenes[0], scenes[-1]
+    for scene in scenes[1:]:
+        if scene.grid != first.grid:
+            raise InputError(
+                f"is not on the grid of {first.name}",
+                where=scene.name,
+                remedy="warp the dates alike: gdalwarp -t_srs ... -te ... -tr 10 10",
+            )
+
+    def read(window: Window) -> tuple[FloatArray, FloatArray]:
+        vv, vh = _stacks(scenes, window)
+        return _quantile(vv, 50), _quantile(vh, 50)
+
+    def spread(window: Window) -> tuple[FloatArray, FloatArray]:
+        vv, vh = _stacks(scenes, window)
+        return _quantile(vv, _HIGH) - _quantile(vv, _LOW), _quantile(vh, _HIGH) - _quantile(
+            vh, _LOW
+        )
+
+    return RadarScene(f"{last.name}_composite_of_{len(scenes)}", last.day, first.grid, read, spread)
+
+
+def _stacks(scenes: Sequence[RadarScene], window: Window) -> tuple[FloatArray, FloatArray]:
+    # (time, y, x) of both bands
+    pairs = [scene.read(window) for scene in scenes]
+    return np.stack([p[0] for p in pairs]), np.stack([p[1] for p in pairs])
+
+
+def _quantile(stack: FloatArray, percent: float) -> FloatArray:
+    """Percentile over time, linear between dates; NaN under three valid dates."""
+    # Sorting puts NaN last, so that the valid dates of each pixel come first.
+    ordered = np.sort(stack, axis=0)
+    count = (~np.isnan(stack)).sum(axis=0)
+    at = np.maximum(count - 1, 0) * (percent / 100)
+    low = np.floor(at).astype(np.intp)
+    high = np.minimum(low + 1, np.maximum(count - 1, 0))
+    below = np.take_along_axis(ordered, low[None], axis=0)[0]
+    above = np.take_along_axis(ordered, high[None], axis=0)[0]
+    found = below + (above - below) * (at - low)
+    return np.where(count >= MINIMUM_DATES, found, np.nan).astype(np.float32)
