@@ -181,7 +181,9 @@ def _read_raster(path: Path, area: BaseGeometry, code: DateCode) -> gpd.GeoDataF
             bounds = project(shapely.box(*area.bounds), LONLAT, source.crs.to_wkt()).bounds
             whole = Window(0, 0, source.width, source.height)
             wanted = from_bounds(*bounds, transform=source.transform)
-            wanted = wanted.round_offsets("floor").round_lengths("ceil")
+            wanted = wanted.round_offsets(op="floor").round_lengths(op="ceil")
+            # Both ends may lie within a pixel.
+            wanted = Window(wanted.col_off, wanted.row_off, wanted.width + 1, wanted.height + 1)
             try:
                 window = wanted.intersection(whole)
             except rasterio.errors.WindowError:
