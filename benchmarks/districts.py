@@ -35,6 +35,7 @@ from curupira.pipelines import masks
 from curupira.pipelines import simulate as writer
 from curupira.pipelines import workspace as workspaces
 from curupira.pipelines.accuracy import Judged, false_causes, read_truth
+from curupira.pipelines.backlog import backlog
 from curupira.pipelines.images import Detector, bounding_window, footprint, select_images
 from curupira.pipelines.sar_mask import masking
 from curupira.pipelines.warn import detect_acquisition
@@ -182,10 +183,11 @@ def detect(district: District, preset: presets.Preset) -> tuple[Case, pd.DataFra
     rows: list[dict[str, Any]] = []
     due = [a for a in known if a.day >= since]
     with executor(workers=1) as run:
+        old = backlog(detector, known, since, run, district.folder / "masks")
         for a in due:
             span, images = select_images(a, known, detector.params)
             window = bounding_window(footprint(a, detector.grid), detector.grid)
-            mask = masking(book, a.day, window, detector)
+            mask = masking(book, a.day, window, detector) + old
             found = detect_acquisition(detector, a, images, mask, run, lambda w, x, s: None)
             _, homes = book.apply(span.detection[0], found.observations, a.created)
             for o in found.observations:

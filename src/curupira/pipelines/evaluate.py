@@ -13,13 +13,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
+import shapely
+from shapely.geometry.base import BaseGeometry
 from sqlalchemy.orm import Session
 
 from curupira import __version__, logs
-from curupira.blocks import Executor
+from curupira.blocks import Executor, Window
 from curupira.config import Workspace
 from curupira.cube.reader import CubeReader
 from curupira.errors import InputError
+from curupira.pipelines.backlog import backlog
 from curupira.pipelines.bookkeeping import Bookkeeper, Outcome
 from curupira.pipelines.corrections import Findings, corrected, digest_with, findings
 from curupira.pipelines.images import (
@@ -32,6 +35,8 @@ from curupira.pipelines.images import (
 )
 from curupira.pipelines.overlay import Overlays
 from curupira.pipelines.products import drop_product, product_path, product_sink, write_item
+from curupira.pipelines.rulings import Rulings
+from curupira.pipelines.rulings import load as load_rulings
 from curupira.pipelines.sar_mask import masking
 from curupira.pipelines.warn import detect_acquisition
 from curupira.progress import Report
@@ -64,7 +69,9 @@ class Evaluator:
     counts: Counter[str] = field(default_factory=Counter)
     refused: dict[str, InputError] = field(default_factory=dict)
     _book: Book | None = field(default=None, init=False)
+    _backlog: list[BaseGeometry] | None = field(default=None, init=False)
     _findings: Findings = field(default_factory=Findings, init=False)
+    _rulings: Rulings = field(default_factory=Rulings, init=False)
 
     def __post_init__(self) -> None:
         self.since = self.workspace.monitor.algorithm.monitor_since
@@ -89,14 +96,21 @@ class Evaluator:
         with self.store.reading() as session:
             accepted = [row for row in held(session) if row.accepted]
             rows = {row.acquisition_id: row for row in acquisitions.in_order(session)}
+            self._rulings = load_rulings(session, self.keeper.frame)
         known = group_acquisitions([row.scene for row in accepted])
         self._findings = findings((row.scene, row.quality) for row in accepted)
         learning_only = {a.acquisition_id for a in known if a.day < self.since}
+        self._backlog = None
         mended = self._mended(known, rows)
         dirty = [
             row
             for row in rows.values()
-            if (row.dirty or row.acquisition_id in mended or (again and row.run_id))
+            if (
+                row.dirty
+                or row.acquisition_id in mended
+                or (again and row.run_id)
+                or (row.evaluated_at and self._rulings.change(row.acquired))
+            )
             and (last is None or row.day <= last)
             and (first is None or row.day >= first or row.acquisition_id in learning_only)
         ]
@@ -113,10 +127,24 @@ class Evaluator:
             and a.acquisition_id not in learning_only
             and a.acquisition_id in wanted | done
         ]
-        if any(rows[i].acquired >= start for i in done):
+        if any(rows[i].acquired >= start for i in done) or self._rulings.applied_after(start):
             self._repeat(known, rows, dirty, due)
         else:
             self._advance(known, dirty, due)
+
+    def conclude(self) -> None:
+        """At the end of a run: close what people rejected since, follow verdicts in rank.
+
+        Whatever comes later is evaluated as if these rejections came at their own time.
+        """
+        with self.store.transaction() as session:
+            rulings = load_rulings(session, self.keeper.frame)
+            if rulings.waiting:
+                known = group_acquisitions([r.scene for r in held(session) if r.accepted])
+                closed = rulings.apply(self.keeper.load_book(session, known), None)
+                self.keeper.write_warnings(session, closed, known)
+            self.keeper.follow_verdicts(session)
+        self._book = None
 
     def _mended(
         self, known: Sequence[Acquisition], rows: Mapping[str, AcquisitionRow]
@@ -145,12 +173,13 @@ class Evaluator:
         for n, acquisition in enumerate(due):
             if len(due) > 1:
                 self.report(n, len(due), f"detect {acquisition.acquisition_id}")
+            rejected = self._rulings.apply(book, acquisition.acquired)
             outcome = self._detect(acquisition, known, book)
             changed = outcome.fold(book, acquisition.created)
             with self.store.transaction() as session:
-                self.keeper.write_warnings(session, changed, known)
+                self.keeper.write_warnings(session, [*rejected, *changed], known)
                 self.keeper.write_outcome(session, outcome)
-                self.keeper.rank_after(session, acquisition, changed)
+                self.keeper.rank_after(session, acquisition, [*rejected, *changed])
             # Kept only after the commit: a failed transaction must not leave the fold ahead.
             self._book = book
 
@@ -172,11 +201,14 @@ class Evaluator:
             }
         book = self.keeper.new_book()
         before = [o for o in stored.values() if o.acquisition.acquired < start]
+        rulings = self._rulings.fresh()
         for outcome in before:
+            rulings.apply(book, outcome.acquisition.acquired)
             outcome.fold(book, outcome.acquisition.created)
         outcomes = []
         for n, acquisition in enumerate(due):
             self.report(n, len(due), f"re-evaluate {acquisition.acquisition_id}")
+            rulings.apply(book, acquisition.acquired)
             outcome = self._detect(acquisition, known, book, stored.get(acquisition.acquisition_id))
             outcome.fold(book, max(acquisition.created, clock))
             outcomes.append(outcome)
@@ -197,6 +229,14 @@ class Evaluator:
             else:
                 acquisitions.get(session, row.acquisition_id).dirty = False
 
+    def _old_news(self, known: Sequence[Acquisition], window: Window) -> list[BaseGeometry]:
+        """What was disturbed before monitoring began, within a window."""
+        if self._backlog is None:
+            folder = self.workspace.path(self.workspace.monitor.masks.output)
+            self._backlog = backlog(self.detector, known, self.since, self.run_blocks, folder)
+        box = shapely.box(*self.detector.grid[window.slices].boundingbox)
+        return [geometry for geometry in self._backlog if geometry.intersects(box)]
+
     def _detect(
         self,
         acquisition: Acquisition,
@@ -209,6 +249,7 @@ class Evaluator:
         span, images = select_images(acquisition, known, self.detector.params)
         window = bounding_window(footprint(acquisition, self.detector.grid), self.detector.grid)
         sar_mask = masking(book, acquisition.day, window, self.detector)
+        sar_mask += self._old_news(known, window)
         corrections = self._findings.corrections(
             images, acquisition.acquired, self.workspace.monitor.quality
         )

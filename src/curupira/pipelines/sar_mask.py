@@ -27,6 +27,9 @@ class SarMaskParams(BaseModel):
     sar_mask_clears: bool = Field(
         description="Whether rejected warnings and those on the deforestation map leave the mask."
     )
+    backlog: Literal["warned", "masked"] = Field(
+        description="What was disturbed before monitoring began: warned of, or left out. Own."
+    )
 
     @classmethod
     def from_preset(cls, preset: Preset) -> SarMaskParams:

@@ -1,0 +1,72 @@
+"""The backlog: what was disturbed before monitoring began, and is on no map yet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from curupira.blocks import Executor
+from curupira.cog import write_atomic
+from curupira.pipelines.images import Detector, input_hash, season_refusal, select_images
+from curupira.pipelines.sar_mask import SarMaskParams
+from curupira.pipelines.warn import detect_acquisition
+from curupira.records import Acquisition
+
+FILE = "backlog.json"
+
+
+def backlog(
+    detector: Detector,
+    known: Sequence[Acquisition],
+    since: date,
+    run_blocks: Executor,
+    folder: Path,
+) -> list[BaseGeometry]:
+    """Geometries in the grid's CRS of what the last images before ``since`` show.
+
+    The deforestation map is months old when monitoring begins. What was cleared in between is no
+    change since then, yet stays below its reference level for as long as the learning period
+    remembers the forest: without this, the first weeks would warn of last year's clearings.
+
+    Parameters
+    ----------
+    known
+        Acquisitions in time order, of any orbit.
+    folder
+        Keeps the answer, as ``backlog.json``, until one of the inputs changes.
+
+    Returns
+    -------
+    Polygons of every status, a pixel wider all around, for their rims are still to be seen. Empty
+    with ``backlog = "warned"`` in the preset.
+    """
+    if SarMaskParams.from_preset(detector.preset).backlog == "warned":
+        return []
+    latest = {a.relative_orbit: a for a in known if a.day < since}
+    path = folder / FILE
+    kept: dict[str, list[str]] = json.loads(path.read_text()) if path.is_file() else {}
+    found: dict[str, list[str]] = {}
+    for acquisition in latest.values():
+        _, images = select_images(acquisition, known, detector.params)
+        if season_refusal(acquisition, images, detector.params) is not None:
+            continue
+        digest = input_hash(detector, images, [])
+        if digest in kept:
+            found[digest] = kept[digest]
+            continue
+        shown = detect_acquisition(detector, acquisition, images, [], run_blocks, lambda *_: None)
+        found[digest] = [o.geometry.wkb_hex for o in shown.observations]
+    if found != kept:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, json.dumps(found).encode())
+    wider = float(detector.grid.resolution.x)
+    return [
+        shapely.buffer(shapely.from_wkb(text), wider, join_style="mitre")
+        for texts in found.values()
+        for text in texts
+    ]
