@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import shapely
 from odc.geo import CRS
@@ -62,10 +64,16 @@ def default_crs(area: BaseGeometry) -> str:
 
 def project(geometry: BaseGeometry, source: str, target: str) -> BaseGeometry:
     """Reproject a geometry, always in (x, y) = (lon, lat) order."""
-    transform = Transformer.from_crs(source, target, always_xy=True)
+    transform = _transformer(source, target)
     return shapely.transform(
         geometry, lambda xy: np.column_stack(transform.transform(xy[:, 0], xy[:, 1]))
     )
+
+
+@lru_cache(maxsize=64)
+def _transformer(source: str, target: str) -> Transformer:
+    # Costs milliseconds to make; may be shared by threads.
+    return Transformer.from_crs(source, target, always_xy=True)
 
 
 def make_grid(area: BaseGeometry, resolution_m: float, crs: str | None = None) -> GeoBox:
