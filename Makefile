@@ -41,8 +41,10 @@ $(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable .
 	touch $@
 
+# PyTorch first and by itself: another package asking for it would bring a build with CUDA.
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(PIP) --editable '.[dev,postgis]'
+	$(PY) -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(PIP) --editable '.[dev,postgis,serve,mining]'
 	touch $@ $(VENV)/.core
 
 # The tests start their own server: Debian's package must not start one.
