@@ -13,11 +13,12 @@ import torch
 from curupira import presets
 from curupira.errors import ConfigError, InputError
 from curupira.mining.classify import by_patch, onnx_engine, plain_engine, torch_engine
-from curupira.mining.dataset import PatchSet, band_statistics, batches, fill_missing
+from curupira.mining.dataset import PatchSet, band_statistics, batches
 from curupira.mining.model import Normalisation, load_model, save_model
 from curupira.mining.network import Folded, MiningNetwork, Scorer, count_parameters, focal_loss
 from curupira.mining.overlap import SharedWindows, can_share
 from curupira.mining.params import MiningParams
+from curupira.mining.scene import fill_missing
 from curupira.mining.train import fit, validation_metrics
 
 PRESET = presets.load("unesp_2025", "mining")

@@ -15,10 +15,10 @@ from shapely.geometry.base import BaseGeometry
 from curupira.blocks import Window, executor, split
 from curupira.errors import ConfigError, InputError
 from curupira.grid import LONLAT, project
-from curupira.mining.dataset import fill_missing
-from curupira.mining.model import EXPORT, MiningModel
+from curupira.mining.card import EXPORT
+from curupira.mining.model import MiningModel
 from curupira.mining.overlap import SharedWindows, can_share
-from curupira.mining.scene import FloatArray, RadarScene, check_grid, read_bands
+from curupira.mining.scene import FloatArray, RadarScene, check_grid, fill_missing, read_bands
 from curupira.mining.windows import WindowMap
 from curupira.progress import Report, silent
 

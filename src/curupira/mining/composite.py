@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from affine import Affine
+from odc.geo.geobox import GeoBox
 
 from curupira.blocks import Window
 from curupira.errors import InputError
 from curupira.mining.scene import FloatArray, RadarScene
+from curupira.units import from_db, to_db
 
 #: Fewer dates have no spread worth the name.
 MINIMUM_DATES = 3
@@ -62,6 +65,33 @@ def composite(scenes: Sequence[RadarScene]) -> RadarScene:
         )
 
     return RadarScene(f"{last.name}_composite_of_{len(scenes)}", last.day, first.grid, read, spread)
+
+
+def coarsen(scene: RadarScene, factor: int) -> RadarScene:
+    """An image with pixels ``factor`` times as wide: the mean of their linear power.
+
+    The mean is over the valid pixels; NaN where there is none. Rows and columns that fill no pixel
+    are left out.
+    """
+    rows, columns = (n // factor for n in scene.grid.shape)
+    grid = GeoBox((rows, columns), scene.grid.affine @ Affine.scale(factor), scene.grid.crs)
+
+    def read(window: Window) -> tuple[FloatArray, FloatArray]:
+        edges = (window.y0, window.y1, window.x0, window.x1)
+        vv, vh = scene.read(Window(*(n * factor for n in edges)))
+        return _blocks(vv, factor), _blocks(vh, factor)
+
+    return RadarScene(scene.name, scene.day, grid, read)
+
+
+def _blocks(db: FloatArray, factor: int) -> FloatArray:
+    power = from_db(db)
+    rows, columns = (n // factor for n in power.shape)
+    cut = power.reshape(rows, factor, columns, factor)
+    count = (~np.isnan(cut)).sum(axis=(1, 3))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.nansum(cut, axis=(1, 3)) / count
+    return to_db(mean.astype(np.float32))
 
 
 def _stacks(scenes: Sequence[RadarScene], window: Window) -> tuple[FloatArray, FloatArray]:

@@ -54,25 +54,6 @@ def band_statistics(patches: FloatArray) -> tuple[list[float], list[float]]:
     return mean, sd
 
 
-def fill_missing(patches: FloatArray, mean: list[float] | None) -> FloatArray:
-    """Patches with NaN replaced by the training mean of the band, or by the patch's own.
-
-    The mean is 0 after the z-score. A patch without any valid pixel stays NaN where no training
-    mean is given.
-    """
-    missing = np.isnan(patches)
-    if not missing.any():
-        return patches
-    if mean is not None:
-        values = np.asarray(mean, dtype=np.float32)[None, :, None, None]
-    else:
-        count = (~missing).sum(axis=(2, 3), keepdims=True)
-        total = np.where(missing, 0, patches).sum(axis=(2, 3), keepdims=True)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            values = (total / count).astype(np.float32)
-    return np.where(missing, values, patches)
-
-
 def batches(
     patches: Tensor, labels: Tensor, size: int, *, generator: torch.Generator, augment: bool
 ) -> Iterator[tuple[Tensor, Tensor]]:

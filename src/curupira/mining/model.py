@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import logging
 import pickle
 import warnings
@@ -15,54 +14,27 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from curupira.cog import write_atomic
 from curupira.errors import ConfigError, InputError
+from curupira.mining.card import (
+    AGAIN,
+    CARD,
+    EXPORT,
+    FORMAT,
+    WEIGHTS,
+    ModelCard,
+    Normalisation,
+    read_card,
+)
 from curupira.mining.network import Folded, MiningNetwork, Scorer, count_parameters
 from curupira.mining.params import MiningParams
 from curupira.presets import Preset
 
-FORMAT = 1
-WEIGHTS, EXPORT, CARD = "model.pt", "model.onnx", "model.json"
+__all__ = ["ModelCard", "Normalisation", "load_model", "save_model"]
+
 #: The export must agree with PyTorch to this, as probability.
 TOLERANCE = 1e-5
-_AGAIN = "train the model again with this version"
-
-
-class Normalisation(BaseModel):
-    """z-score per band; ``mean`` and ``sd`` are None where every patch uses its own."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: str
-    mean: list[float] | None
-    sd: list[float] | None
-
-
-class ModelCard(BaseModel):
-    """``model.json``: all that is needed to use the weights, and where they come from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format: int = Field(FORMAT, description="Version of this layout")
-    bands: list[str]
-    units: dict[str, str]
-    size_px: int
-    pixel_m: float
-    parameters: dict[str, int]
-    normalisation: Normalisation
-    preset: str
-    preset_hash: str
-    preset_sections: dict[str, dict[str, Any]]
-    data_hash: str
-    weights_sha256: str
-    seed: int
-    epoch: int
-    patches: dict[str, int]
-    metrics: dict[str, Any]
-    history: dict[str, list[float]]
-    software: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -208,14 +180,14 @@ def load_model(folder: Path) -> MiningModel:
     folder = Path(folder)
     if not folder.is_dir():
         raise ConfigError("no such model folder", where=folder, remedy="run curupira mining train")
-    card = _read_card(folder / CARD)
+    card = read_card(folder / CARD)
     preset = Preset(card.preset, card.preset_sections)
     params = MiningParams.from_preset(preset)
     network = MiningNetwork(len(card.bands), params.network)
     try:
         weights = (folder / WEIGHTS).read_bytes()
     except OSError as error:
-        raise InputError("cannot be read", where=folder / WEIGHTS, remedy=_AGAIN) from error
+        raise InputError("cannot be read", where=folder / WEIGHTS, remedy=AGAIN) from error
     if hashlib.sha256(weights).hexdigest() != card.weights_sha256:
         raise InputError(
             "these are not the weights that model.json describes",
@@ -226,28 +198,6 @@ def load_model(folder: Path) -> MiningModel:
         network.load_state_dict(torch.load(io.BytesIO(weights), weights_only=True))
     except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
         raise InputError(
-            "the weights do not fit the network", where=folder / WEIGHTS, remedy=_AGAIN
+            "the weights do not fit the network", where=folder / WEIGHTS, remedy=AGAIN
         ) from error
     return MiningModel(card, params, network.eval(), folder)
-
-
-def _read_card(path: Path) -> ModelCard:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError("cannot be read", where=path, remedy="name a model folder") from error
-    except ValueError as error:
-        raise InputError("is no JSON", where=path, remedy=_AGAIN) from error
-    version = document.get("format") if isinstance(document, dict) else None
-    if version != FORMAT:
-        raise InputError(
-            f"is a model of format {version}, this program reads {FORMAT}",
-            where=path,
-            remedy=_AGAIN,
-        )
-    try:
-        return ModelCard.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{key}: {first['msg']}", where=path, remedy=_AGAIN) from error

@@ -17,10 +17,9 @@ import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from curupira.mining.dataset import fill_missing
 from curupira.mining.model import MiningModel
 from curupira.mining.network import MINE, Folded
-from curupira.mining.scene import FloatArray
+from curupira.mining.scene import FloatArray, fill_missing
 
 #: Pixels that become one cell, and cells at a window's edge that feel it.
 _CELL, _RING = 4, 2

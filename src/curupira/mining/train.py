@@ -13,9 +13,10 @@ from torch import Tensor
 
 from curupira.errors import ConfigError, InputError
 from curupira.mining import estimates
-from curupira.mining.dataset import PatchSet, band_statistics, batches, fill_missing
+from curupira.mining.dataset import PatchSet, band_statistics, batches
 from curupira.mining.network import MINE, MiningNetwork, Scorer, focal_loss
 from curupira.mining.params import MiningParams
+from curupira.mining.scene import fill_missing
 from curupira.progress import Report, silent
 
 _RESAMPLES = 1000
