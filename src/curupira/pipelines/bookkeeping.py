@@ -25,6 +25,7 @@ from curupira.pipelines.entries import (
 )
 from curupira.pipelines.images import Detector
 from curupira.pipelines.overlay import Overlays, rank
+from curupira.pipelines.rulings import judge
 from curupira.pipelines.warn import Detection
 from curupira.records import Acquisition
 from curupira.store import acquisition as acquisitions
@@ -148,6 +149,7 @@ class Bookkeeper:
             merged_into = None if e.merged_into is None else names[e.merged_into]
             fill_row(row, e, self.frame, by_id, merged_into)
             self.overlays.fill(row)
+            judge(row)
             row.updated_at = self.now()
             if row.status is Status.CLOSED:
                 row.priority = None
@@ -196,6 +198,11 @@ class Bookkeeper:
         for row in observations.load(session, acquisition_ids=list(homes)):
             row.warning_id = homes[row.acquisition_id][row.seq].warning_id
 
+    def follow_verdicts(self, session: Session) -> None:
+        """Bring every open warning's confidence up to its verdict, and the ranks of its day."""
+        if any([judge(row) for row in warnings.open_ones(session)]):  # noqa: C419 (every one)
+            self.rank_all(session)
+
     def rank_after(self, session: Session, acquisition: Acquisition, changed: list[Entry]) -> None:
         """Rank the acquisition's day, and the days that its warnings were last seen on before."""
         days = {acquisition.day} | {e.last.day for e in changed}
@@ -220,3 +227,4 @@ def _identify(e: Entry, before: Entry) -> None:
     e.confirmed_at = before.confirmed_at or e.confirmed_at
     if before.closed_reason is ClosedReason.REJECTED:
         e.status, e.closed_reason, e.merged_into = Status.CLOSED, ClosedReason.REJECTED, None
+        e.rejected_at = before.rejected_at

@@ -209,6 +209,7 @@ class Run:
                 self.seconds["ingest"] += time.monotonic() - started
                 done += 1
             self._evaluate(evaluator, cube, orbits={scene.relative_orbit for scene in batch})
+        evaluator.conclude()
         self.report(total, total, "ingested")
 
     def _evaluate(

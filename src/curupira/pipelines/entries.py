@@ -18,6 +18,9 @@ from curupira.store.tables import ObservationRow, WarningRow
 from curupira.units import flag_days, geodesic_area_ha
 from curupira.vectorise.match import Entry, Mark, as_multipolygon, snap
 
+#: Keys of a warning's history: when it was rejected; the preset's score under a verdict's.
+REJECTED_AT, SCORE = "rejected", "score"
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -92,8 +95,8 @@ def entry(row: WarningRow, key: int, frame: Frame) -> Entry:
         key=key,
         geometry=frame.to_grid(row.geom),
         status=row.status,
-        founding=_mark(row.history["founding"]),
-        last=_mark(row.history["last"]),
+        founding=mark(row.history["founding"]),
+        last=mark(row.history["last"]),
         issued_at=row.issued_at,
         first_flag=row.first_flag_date,
         last_flag=row.last_flag_date or row.first_flag_date,
@@ -102,18 +105,24 @@ def entry(row: WarningRow, key: int, frame: Frame) -> Entry:
         n_alerts_mean=_nan(row.n_alerts_mean),
         intensity=_nan(row.intensity),
         excess_db=_nan(row.excess_db),
-        confidence=_nan(row.confidence),
+        confidence=_nan(row.history.get(SCORE, row.confidence)),
         threshold_db=_nan(row.threshold_db),
         distance_m=_nan(row.distance_to_deforestation_m),
         history=history,
         warning_id=row.warning_id,
         closed_reason=row.closed_reason,
         confirmed_at=row.confirmed_at,
-        confirming=_mark(row.history["confirming"]) if row.history["confirming"] else None,
+        confirming=mark(row.history["confirming"]) if row.history["confirming"] else None,
+        rejected_at=_moment(row.history.get(REJECTED_AT)),
     )
 
 
-def _mark(values: list[Any]) -> Mark:
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def mark(values: list[Any]) -> Mark:
+    """Mark from a warning's history."""
     acquisition_id, day, scene_id, seq = values
     return Mark(acquisition_id, date.fromisoformat(day), scene_id, seq)
 
@@ -167,6 +176,8 @@ def fill_row(
         "last": _plain(e.last),
         "confirming": None if e.confirming is None else _plain(e.confirming),
     }
+    if e.rejected_at is not None:
+        row.history[REJECTED_AT] = e.rejected_at.isoformat()
 
 
 def withdraw(row: WarningRow, moment: datetime) -> None:

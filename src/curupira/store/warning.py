@@ -13,7 +13,7 @@ import shapely
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from curupira.codes import TRANSITIONS, ClosedReason, Status
+from curupira.codes import TRANSITIONS, ClosedReason, Status, Verdict
 from curupira.errors import ConfigError, StoreError
 from curupira.grid import SIRGAS_2000
 from curupira.store.geometry import Bounds, may_intersect
@@ -152,6 +152,13 @@ def for_matching(session: Session) -> list[WarningRow]:
         (WarningRow.status != Status.CLOSED) | (WarningRow.closed_reason == ClosedReason.REJECTED)
     )
     return list(session.scalars(known.order_by(WarningRow.id)))
+
+
+def rejected(session: Session, verdicts: Collection[Verdict]) -> list[WarningRow]:
+    """Warnings closed as rejected, and open ones of these verdicts."""
+    judged = (WarningRow.status != Status.CLOSED) & WarningRow.verdict.in_(sorted(verdicts))
+    closed = WarningRow.closed_reason == ClosedReason.REJECTED
+    return list(session.scalars(select(WarningRow).where(judged | closed).order_by(WarningRow.id)))
 
 
 def supported(session: Session) -> list[WarningRow]:

@@ -73,6 +73,7 @@ class Entry:
     merged_into: int | None = None
     confirmed_at: datetime | None = None
     confirming: Mark | None = None
+    rejected_at: datetime | None = None
 
     @property
     def open(self) -> bool:
