@@ -174,9 +174,10 @@ def allocate(sizes: dict[str, int], n: int) -> dict[str, int]:
     left = min(n, sum(sizes.values()))
     while left:
         hungry = sorted(name for name in sizes if quota[name] < sizes[name])
-        each, over = divmod(left, len(hungry))
-        for k, name in enumerate(hungry):
-            more = min(each + (k < over), sizes[name] - quota[name])
+        each = left // len(hungry)
+        # What is left over in the end goes to the first by name, one each.
+        for name in hungry if each else hungry[:left]:
+            more = min(max(each, 1), sizes[name] - quota[name])
             quota[name] += more
             left -= more
     return quota

@@ -1,0 +1,96 @@
+"""Verdict rules: who outranks whom, and what counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curupira.codes import Verdict, VerdictSource, VoteKind
+from curupira.validate.verdicts import (
+    REJECTING,
+    UNASSESSED,
+    ReviewState,
+    decide,
+    judged_confidence,
+    standing,
+)
+
+START = datetime(2024, 6, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class V:
+    vote_id: str
+    interpreter: str
+    verdict: Verdict
+    source: VerdictSource = VerdictSource.DESK
+    supersedes: str | None = None
+    kind: VoteKind | None = VoteKind.VOTE
+    hour: int = 0
+
+    @property
+    def voted_at(self) -> datetime:
+        return START + timedelta(hours=self.hour)
+
+
+def test_no_votes_leave_a_warning_open() -> None:
+    assert decide([]).state is ReviewState.OPEN
+
+
+def test_agreeing_votes_are_the_verdict_of_the_first_moment() -> None:
+    found = decide([V("1", "bia", Verdict.BURNT), V("2", "ana", Verdict.BURNT, hour=3)])
+    assert (found.state, found.verdict, found.by) == (ReviewState.AGREED, Verdict.BURNT, "ana, bia")
+    assert found.at == START
+    assert found.n_votes == 2
+
+
+def test_votes_that_differ_decide_nothing_until_somebody_rules() -> None:
+    log = [V("1", "ana", Verdict.BURNT), V("2", "bia", Verdict.RESIDUE)]
+    assert decide(log).state is ReviewState.DISPUTED
+    assert decide(log).verdict is None
+    ruled = [*log, V("3", "chief", Verdict.RESIDUE, kind=VoteKind.ADJUDICATION, hour=2)]
+    found = decide(ruled)
+    assert (found.state, found.verdict, found.by) == (
+        ReviewState.ADJUDICATED,
+        Verdict.RESIDUE,
+        "chief",
+    )
+
+
+def test_who_cannot_tell_does_not_contradict_who_can() -> None:
+    log = [V("1", "ana", Verdict.CLOUD), V("2", "bia", Verdict.NON_FOREST)]
+    assert decide(log).verdict is Verdict.NON_FOREST
+    assert decide(log).rejects
+    # Two kinds of not knowing are no verdict either way, and stay a dispute of classes.
+    unsure = [V("1", "ana", Verdict.CLOUD), V("2", "bia", Verdict.NO_REFERENCE)]
+    assert decide(unsure).verdict is None
+
+
+def test_the_field_outranks_the_desk_and_an_undone_vote_does_not_count() -> None:
+    desk = V("1", "ana", Verdict.FALSE_POSITIVE)
+    field = V("2", "guard", Verdict.RECENT_DEFORESTATION, source=VerdictSource.FIELD, hour=5)
+    found = decide([desk, field])
+    assert (found.state, found.verdict) == (ReviewState.FIELD, Verdict.RECENT_DEFORESTATION)
+    undone = V("3", "guard", field.verdict, supersedes="2", kind=VoteKind.UNDO, hour=6)
+    assert decide([desk, field, undone]).verdict is Verdict.FALSE_POSITIVE
+    changed = V("4", "ana", Verdict.BURNT, supersedes="1", hour=7)
+    assert [v.vote_id for v in standing([desk, field, undone, changed])] == ["4"]
+
+
+def test_confidence_follows_only_what_was_assessed() -> None:
+    for verdict in Verdict:
+        found = judged_confidence(verdict)
+        assert (found is None) == (verdict in UNASSESSED)
+        assert (found == 0.0) == (verdict in REJECTING)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.sampled_from(list(Verdict)), min_size=1, max_size=4))
+def test_the_verdict_is_always_one_that_somebody_gave(words: list[Verdict]) -> None:
+    found = decide([V(str(i), f"p{i}", word, hour=i) for i, word in enumerate(words)])
+    told = {w for w in words if w not in UNASSESSED} or set(words)
+    assert found.verdict is None or found.verdict in words
+    assert (found.verdict is None) == (len(told) > 1)
