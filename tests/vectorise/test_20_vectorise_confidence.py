@@ -24,14 +24,15 @@ LAW = ConfidenceParams(
     confidence_base=-3.0,
     confidence_pixel_weight=2.0,
     confidence_size_weight=1.0,
+    confidence_images_weight=-0.5,
     confidence_issue=0.3,
     confidence_confirm=0.95,
 )
 GRID = GeoBox.from_bbox((500000, 9200000, 500800, 9200800), crs="EPSG:32721", resolution=20)
 
 
-def one(median: float, n: int) -> float:
-    return float(polygon_confidence(np.array([median]), np.array([n]), LAW)[0])
+def one(median: float, n: int, images: float = 1) -> float:
+    return float(polygon_confidence(np.array([median]), np.array([n]), np.array([images]), LAW)[0])
 
 
 @pytest.mark.parametrize(
@@ -48,6 +49,13 @@ def test_more_evidence_and_more_pixels_never_say_less(a: float, b: float, n: int
     low, high = sorted((a, b))
     few, many = sorted((n, m))
     assert 0 <= one(low, few) <= one(high, many) <= 1
+
+
+def test_equal_evidence_of_more_images_says_less() -> None:
+    assert one(0.9, 10, 4) < one(0.9, 10, 1)
+    assert math.log(one(0.9, 10, 4) / (1 - one(0.9, 10, 4))) == pytest.approx(
+        -3 + 2 * math.log(9) + math.log(10) - 0.5 * math.log(4)
+    )
 
 
 def test_without_a_number_there_is_no_confidence() -> None:

@@ -33,6 +33,7 @@ PRESET = Preset(
             "confidence_base": -3.0,
             "confidence_pixel_weight": 2.0,
             "confidence_size_weight": 1.0,
+            "confidence_images_weight": 0.0,
             "confidence_issue": 0.0,
             "confidence_confirm": 0.95,
         },

@@ -109,7 +109,7 @@ def statistics(
     size = np.bincount(groups, minlength=count)
     confidence = group_median(pixels.confidence, groups, count)
     if params.confidence.calibrated:
-        confidence = polygon_confidence(confidence, size, params.confidence)
+        confidence = polygon_confidence(confidence, size, n_alerts, params.confidence)
         confirmed = confidence >= params.confidence.confidence_confirm
     else:
         confirmed = np.array(

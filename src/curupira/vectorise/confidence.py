@@ -21,7 +21,7 @@ class ConfidenceParams(BaseModel):
 
     polygon_confidence: Literal["median", "calibrated"] = Field(
         description="Median of its pixels' confidence (then n_alerts confirms), or a logistic law "
-        "of this median and the number of pixels (then it confirms itself). Source: own."
+        "of this median, pixels and images (then it confirms itself). Source: own."
     )
     confidence_base: float = Field(
         ge=-50, le=50, description="Log odds of one pixel of confidence one half. Source: own."
@@ -31,6 +31,11 @@ class ConfidenceParams(BaseModel):
     )
     confidence_size_weight: float = Field(
         ge=0, le=10, description="Weight of the natural log of the flagged pixels. Source: own."
+    )
+    confidence_images_weight: float = Field(
+        ge=-10,
+        le=10,
+        description="Weight of the natural log of the flagged images, their median. Source: own.",
     )
     confidence_issue: float = Field(
         ge=0, le=1, description="Polygons of less are not issued. Source: own."
@@ -52,12 +57,16 @@ class ConfidenceParams(BaseModel):
 
 
 def polygon_confidence(
-    median: Doubles, n_pixels: npt.NDArray[np.integer], params: ConfidenceParams
+    median: Doubles,
+    n_pixels: npt.NDArray[np.integer],
+    n_alerts: Doubles,
+    params: ConfidenceParams,
 ) -> Doubles:
     """Probability that each polygon is true, from its pixels.
 
     One noisy pixel may reach any level by chance, many neighbours at once hardly: the log odds grow
-    with the median evidence of the flagged pixels and with the logarithm of their number.
+    with the median evidence of the flagged pixels and with the logarithm of their number. What
+    needed many images to get there is weaker than what one showed.
 
     Parameters
     ----------
@@ -65,8 +74,11 @@ def polygon_confidence(
         Median confidence of the flagged pixels, shape (polygon,), 0 to 1; NaN gives 0.
     n_pixels
         Flagged pixels of each polygon, at least 1.
+    n_alerts
+        Median of their flagged images, at least 1.
     """
     inside = np.clip(median, _NEAREST, 1 - _NEAREST)
     odds = params.confidence_base + params.confidence_pixel_weight * np.log(inside / (1 - inside))
     odds = odds + params.confidence_size_weight * np.log(n_pixels)
+    odds = odds + params.confidence_images_weight * np.log(np.maximum(n_alerts, 1))
     return np.where(np.isnan(median), 0.0, 1 / (1 + np.exp(-odds)))
