@@ -350,4 +350,4 @@ def log(session: Session) -> list[dict[str, Any]]:
                     "blind": drawn.blind,
                 }
             found.append(row)
-    return sorted(found, key=lambda row: (row["voted_at"], row["vote_id"]))
+    return sorted(found, key=lambda row: str(row["voted_at"]))

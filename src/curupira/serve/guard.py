@@ -63,12 +63,6 @@ def needed(method: str, path: str, *, public: bool) -> Role | None:
     return None if public else Role.VIEWER
 
 
-class TooLargeError(CurupiraError):
-    """A request body is larger than anything the server takes."""
-
-    http_status = 413
-
-
 class Guard:
     """ASGI middleware: finds out who asks, refuses what is not theirs, adds headers."""
 
@@ -81,7 +75,15 @@ class Guard:
             await self.app(scope, receive, send)
             return
 
+        body = Body()
+
         async def headed(message: Message) -> None:
+            if body.answered:
+                return
+            if body.too_large and message["type"] == "http.response.start":
+                body.answered = True
+                await _answer(send, 413, "the request is too large", "send less")
+                return
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
@@ -104,7 +106,7 @@ class Guard:
             return
         scope.setdefault("state", {})["person"] = person
         upload = headers.get("content-type", "").startswith("multipart/")
-        await self.app(scope, _limited(receive, MOST_UPLOAD if upload else MOST_BODY), headed)
+        await self.app(scope, body.limited(receive, MOST_UPLOAD if upload else MOST_BODY), headed)
 
     def who(self, cookie: str) -> Person:
         """Person of a session cookie; nobody where it does not hold."""
@@ -159,19 +161,24 @@ def _cookie(header: str) -> str | None:
     return None if found is None else found.value
 
 
-def _limited(receive: Receive, most: int) -> Receive:
-    """Count a body as it comes in: a chunked one announces no length."""
-    seen = 0
+class Body:
+    """Counts a request's body as it comes in: a chunked one announces no length."""
 
-    async def counted() -> Message:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > most:
-            raise TooLargeError("the request is too large", where="body", remedy="send less")
-        return message
+    def __init__(self) -> None:
+        self.seen, self.too_large, self.answered = 0, False, False
 
-    return counted
+    def limited(self, receive: Receive, most: int) -> Receive:
+        """Receive at most so many bytes; then the sender is as if gone."""
+
+        async def counted() -> Message:
+            message = {"type": "http.disconnect"} if self.too_large else await receive()
+            self.seen += len(message.get("body", b""))
+            if self.seen > most:
+                self.too_large = True
+                return {"type": "http.request", "body": b"", "more_body": False}
+            return message
+
+        return counted
 
 
 def problem(what: str, where: str | None = None, remedy: str | None = None) -> dict[str, Any]:

@@ -1,0 +1,105 @@
+"""Votes as inputs of the fold: what is rejected closes, and a replay gives the same."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from curupira.codes import Verdict
+from curupira.config import Workspace
+from curupira.pipelines import review
+from curupira.pipelines.review import Ballot
+from curupira.store import acquisition as acquisitions
+from curupira.store.session import Store
+
+
+def opened(workspace: Workspace) -> Store:
+    return Store.open(workspace.monitor.store.url, base=workspace.folder, create=False)
+
+
+def vote(workspace: Workspace, warning_id: str, verdict: Verdict, at: datetime, **more: Any) -> str:
+    with opened(workspace) as store:
+        ballot = Ballot(verdict, reason="flood", **more)
+        return review.cast(store, warning_id, "ana", ballot, at).vote_id
+
+
+def after(day: Any) -> datetime:
+    return datetime.combine(day + timedelta(days=1), time(12), UTC)
+
+
+@pytest.mark.parametrize("clears", [False, True])
+def test_a_rejection_applies_from_its_time_and_a_replay_gives_the_same(
+    builder: ModuleType, tmp_path: Path, clears: bool
+) -> None:
+    b = builder
+    square, kept = b.Square(4, 4, b.day(8)), b.Square(24, 24, b.day(8))
+    world = b.World(tmp_path / "images", [square, kept])
+    workspace = world.workspace(tmp_path / "ws", b.series(10), override={"sar_mask_clears": clears})
+    b.play(workspace)
+    (row,), (other,) = b.at(workspace, square), b.at(workspace, kept)
+    vote(workspace, row.warning_id, Verdict.WATER_FLOODED, after(b.day(9)))
+    vote(workspace, other.warning_id, Verdict.RECENT_DEFORESTATION, after(b.day(9)))
+    (unchanged,) = b.at(workspace, square)
+    assert (unchanged.status, unchanged.verdict) == (row.status, Verdict.WATER_FLOODED)
+    b.play(workspace)  # nothing new came in: the next run follows the verdicts all the same
+    (closed,), (sure,) = b.at(workspace, square), b.at(workspace, kept)
+    assert (str(closed.closed_reason), closed.confidence, closed.priority) == ("rejected", 0, None)
+    assert (str(sure.status), sure.confidence) == ("confirmed", 1.0)
+    world.publish(workspace, b.series(13, start=10))
+    b.play(workspace)
+    reasons = [str(r.closed_reason or r.status) for r in b.at(workspace, square)]
+    assert reasons == (["rejected", "confirmed"] if clears else ["rejected"])
+    first, seen = b.state(workspace), b.observation_places(workspace)
+    with opened(workspace) as store, store.transaction() as session:
+        acquisitions.mark_dirty(session)
+    b.play(workspace)
+    assert b.state(workspace) == first
+    assert b.observation_places(workspace) == seen
+
+
+def test_an_image_older_than_an_applied_rejection_does_not_see_it(
+    builder: ModuleType, tmp_path: Path
+) -> None:
+    b = builder
+    square = b.Square(4, 4, b.day(8))
+    world = b.World(tmp_path / "images", [square])
+    states = []
+    for name, stops in (("nightly", (10, 11, 13)), ("at once", (10, 13))):
+        workspace = world.workspace(
+            tmp_path / name, b.series(10), override={"sar_mask_clears": True}
+        )
+        b.play(workspace)
+        (row,) = b.at(workspace, square)
+        # Later than the images of the days 10 and 11, which are evaluated after it is applied.
+        vote(workspace, row.warning_id, Verdict.FALSE_POSITIVE, after(b.day(11)))
+        b.play(workspace)
+        for a, z in pairwise(stops):
+            world.publish(workspace, b.series(z, start=a))
+            b.play(workspace)
+        states.append(b.state(workspace))
+    assert states[0] == states[1]
+    assert "rejected" in {str(s["closed_reason"]) for s in states[0]}
+
+
+def test_an_undone_vote_leaves_no_trace_but_in_the_log(builder: ModuleType, tmp_path: Path) -> None:
+    b = builder
+    square = b.Square(4, 4, b.day(8))
+    world = b.World(tmp_path / "images", [square])
+    workspace = world.workspace(tmp_path / "ws", b.series(10))
+    b.play(workspace)
+    before = b.state(workspace)
+    (row,) = b.at(workspace, square)
+    vote_id = vote(workspace, row.warning_id, Verdict.BURNT, after(b.day(9)))
+    b.play(workspace)
+    assert b.at(workspace, square)[0].confidence == 1.0
+    with opened(workspace) as store:
+        review.undo(store, vote_id, "ana", any_vote=False, now=after(b.day(9)))
+    b.play(workspace)
+    assert b.state(workspace) == before
+    with opened(workspace) as store, store.reading() as session:
+        assert [entry["kind"] for entry in review.log(session)] == ["vote", "undo"]

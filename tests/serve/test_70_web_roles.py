@@ -1,0 +1,224 @@
+"""Who may do what: every route of the application, without a login and with each role."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from curupira.codes import Role
+from curupira.config import Monitor, Workspace
+from curupira.serve.app import create_app
+from curupira.serve.guard import needed
+from curupira.store import account as accounts
+from curupira.store import warning as warnings
+
+PASSWORD = "correct horse battery"
+#: Every route that is not for reading by anybody in public mode, with the role it needs.
+PROTECTED = {
+    ("GET", "/api/queue"): Role.INTERPRETER,
+    ("GET", "/api/warnings/{warning_id}/votes"): Role.INTERPRETER,
+    ("GET", "/api/photos/{vote_id}"): Role.INTERPRETER,
+    ("POST", "/api/warnings/{warning_id}/review"): Role.INTERPRETER,
+    ("POST", "/api/warnings/{warning_id}/field"): Role.INTERPRETER,
+    ("POST", "/api/votes/{vote_id}/undo"): Role.INTERPRETER,
+    ("POST", "/api/field"): Role.INTERPRETER,
+    ("GET", "/api/samples"): Role.OPERATOR,
+    ("POST", "/api/samples"): Role.OPERATOR,
+    ("GET", "/api/disputes"): Role.OPERATOR,
+    ("POST", "/api/warnings/{warning_id}/edit"): Role.OPERATOR,
+    ("GET", "/api/warnings/{warning_id}/edits"): Role.OPERATOR,
+}
+OPEN = {
+    ("GET", "/api/session"),
+    ("POST", "/api/login"),
+    ("POST", "/api/logout"),
+    ("GET", "/health"),
+    ("GET", "/metrics"),
+}
+
+
+def routes(served: Any) -> list[tuple[str, str]]:
+    paths = served.app.openapi()["paths"]
+    return [(m.upper(), path) for path, methods in paths.items() for m in methods]
+
+
+def filled(path: str) -> str:
+    numbers = {"z": "3", "x": "2", "y": "4", "which": "after", "band": "n_alerts"}
+    return re.sub(r"\{(\w+)\}", lambda m: numbers.get(m.group(1), "nothing"), path)
+
+
+def test_every_protected_route_refuses_before_it_looks(served: Any) -> None:
+    known = routes(served)
+    assert set(PROTECTED) | OPEN <= set(known)
+    people = {None: None, "vera": Role.VIEWER, "ana": Role.INTERPRETER, "chief": Role.OPERATOR}
+    for name, role in people.items():
+        client = served.client(name)
+        for method, path in known:
+            wanted = PROTECTED.get((method, path))
+            # Neither the thing nor the body is any good: it must not matter.
+            body = {"content": b"{no json"} if method == "POST" else {}
+            headers = {"content-type": "application/json"}
+            if path in ("/api/logout", "/api/login"):
+                continue
+            answer = client.request(method, filled(path), headers=headers, **body)
+            if wanted is None:
+                assert answer.status_code not in (401, 403), (name, method, path)
+            elif role is None:
+                assert answer.status_code == 401, (name, method, path)
+            elif not role.may(wanted):
+                assert answer.status_code == 403, (name, method, path)
+            else:
+                assert answer.status_code not in (401, 403), (name, method, path)
+                assert answer.status_code < 500, (name, method, path, answer.text)
+
+
+def test_only_known_routes_write(served: Any) -> None:
+    writing = {r for r in routes(served) if r[0] != "GET"}
+    assert writing == {r for r in PROTECTED if r[0] != "GET"} | {
+        ("POST", "/api/login"),
+        ("POST", "/api/logout"),
+    }
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        assert needed(method, "/api/something/new", public=True) is Role.OPERATOR
+        assert served.client().request(method, "/api/warnings").status_code == 401
+
+
+def test_a_private_server_shows_nothing_but_health_and_login(serving: Any) -> None:
+    served = serving(public=False)
+    nobody, viewer = served.client(), served.client("vera")
+    for method, path in routes(served):
+        if method != "GET" or (method, path) in PROTECTED:
+            continue
+        status = nobody.get(filled(path)).status_code
+        assert (status == 401) == ((method, path) not in OPEN), path
+        assert viewer.get(filled(path)).status_code != 401, path
+    assert nobody.get("/openapi.json").status_code == 401
+    assert nobody.get("/login").status_code == 200
+    assert nobody.get("/api/session").json()["public"] is False
+
+
+def test_a_vote_is_authorised_before_it_is_validated(served: Any) -> None:
+    path = "/api/warnings/none/review"
+    assert served.client().post(path, json={"verdict": "nonsense"}).status_code == 401
+    assert served.client("vera").post(path, json={"verdict": "nonsense"}).status_code == 403
+    ana = served.client("ana")
+    assert ana.post(path, json={"verdict": "nonsense"}).status_code == 422
+    assert ana.post(path, json={"verdict": "burnt"}).status_code == 404
+
+
+def test_csrf(served: Any) -> None:
+    client = served.client("ana")
+    path, body = f"/api/warnings/{served.ids[0]}/review", {"verdict": "burnt"}
+    good = client.headers["X-CSRF-Token"]
+    for token in ("", "0" * 64, good[:-1], served.client("bia").headers["X-CSRF-Token"]):
+        assert client.post(path, json=body, headers={"X-CSRF-Token": token}).status_code == 403
+    headers = {"Origin": "https://elsewhere.example"}
+    assert client.post(path, json=body, headers=headers).status_code == 403
+    del client.headers["X-CSRF-Token"]
+    assert client.post(path, json=body).status_code == 403
+
+
+def test_the_cookie_is_kept_from_scripts_and_other_sites(served: Any) -> None:
+    answer = served.client().post("/api/login", json={"name": "ana", "password": PASSWORD})
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    for forged in ("", "x", "a.b", cookie.split("=", 1)[1].split(";")[0][:-2] + "00"):
+        client = served.client()
+        client.cookies.set("curupira_session", forged)
+        assert client.get("/api/session").json()["name"] is None
+
+
+def test_wrong_passwords_are_limited_and_a_disabled_account_is_out(serving: Any) -> None:
+    served = serving(login_tries=3)
+    inside = served.client("ana")
+    client = served.client()
+    wrong = {"name": "bia", "password": "wrong wrong wrong"}
+    assert [client.post("/api/login", json=wrong).status_code for _ in range(4)] == [401] * 3 + [
+        429
+    ]
+    right = {"name": "bia", "password": PASSWORD}
+    answer = client.post("/api/login", json=right)
+    assert answer.status_code == 429, "also the right one has to wait now"
+    assert 0 < int(answer.headers["Retry-After"]) <= 901
+    site = served.app.state.site
+    with site.store.transaction() as session:
+        accounts.disable(session, "ana")
+    assert inside.get("/api/session").json()["name"] is None
+    assert inside.get("/api/queue").status_code == 401
+
+
+def test_an_unknown_name_is_told_nothing(served: Any) -> None:
+    client = served.client()
+    answers = [
+        client.post("/api/login", json={"name": name, "password": "no such password"})
+        for name in ("nobody at all", "vera")
+    ]
+    assert answers[0].json() == answers[1].json()
+    assert {a.status_code for a in answers} == {401}
+
+
+def test_security_headers_stand_on_every_answer(served: Any) -> None:
+    client = served.client()
+    for path in ("/", "/api/config", "/api/queue", "/nothing", "/static/main.js", "/health"):
+        headers = client.get(path).headers
+        policy = headers["content-security-policy"]
+        assert policy.startswith("default-src 'self'")
+        assert "unsafe-eval" not in policy
+        assert "script-src" not in policy, "scripts come from this server only"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+
+
+def test_a_body_without_end_is_refused(served: Any) -> None:
+    client = served.client("ana")
+    path = f"/api/warnings/{served.ids[0]}/review"
+
+    def chunks() -> Iterator[bytes]:
+        for _ in range(64):
+            yield b" " * 65536
+
+    headers = {"content-type": "application/json"}
+    assert client.post(path, content=chunks(), headers=headers).status_code == 413
+    headers |= {"content-length": str(10**9)}
+    assert client.post(path, content=b"{}", headers=headers).status_code == 413
+
+
+def test_sensitive_places_and_names_of_people_are_kept_from_the_public(serving: Any) -> None:
+    served = serving()
+    secret, shown = served.ids[:2]
+    store = served.app.state.site.store
+    with store.transaction() as session:
+        row = warnings.query(session, ids=[secret])[0]
+        row.indigenous_territory, row.overlays = "TI Secreta", {"camps": "Camp 1", "roads": 12.0}
+        other = warnings.query(session, ids=[shown])[0]
+        other.overlays, other.verdict_by = {"camps": "Camp 2"}, "ana"
+    store.close()
+    monitor = Workspace.open(served.folder).monitor
+    document = monitor.model_dump()
+    document["serve"] |= {"sensitive_places": ("TI Secreta",), "sensitive_layers": ("camps",)}
+    app = create_app(
+        Workspace(served.folder, Monitor.model_validate(document)), secret="of this test"
+    )
+    served.app = app
+    nobody, viewer = served.client(), served.client("vera")
+    open_paths = [
+        *("/api/warnings", "/api/warnings.geojson", "/ogc/collections/warning/items"),
+        *("/api/export?format=geojson", "/api/export?format=csv", "/api/feed.atom"),
+        *(f"/api/warnings/{shown}", f"/ogc/collections/warning/items/{shown}", "/api/dashboard"),
+    ]
+    for path in open_paths:
+        text = nobody.get(path).text
+        assert secret not in text, path
+        assert "Secreta" not in text
+        assert "Camp " not in text, path
+        assert '"ana"' not in text, path
+        assert ",ana," not in text, path
+    for path in (f"/api/warnings/{secret}", f"/ogc/collections/warning/items/{secret}"):
+        assert nobody.get(path).status_code == 404
+        assert viewer.get(path).status_code == 200
+    for path in (f"/w/{secret}/dossier", f"/api/warnings/{secret}/evidence"):
+        assert nobody.get(path).status_code == 404
+    assert "Camp 1" in viewer.get(f"/api/warnings/{secret}").text
+    app.state.site.store.close()
