@@ -110,6 +110,10 @@ export function createMap(container: HTMLElement, config: Config, options: MapOp
     notice?.classList.remove("maplibregl-compact-show");
     notice?.removeAttribute("open");
   }
+  // Screen readers hear, and tests wait, that a map is being drawn.
+  container.setAttribute("aria-busy", "true");
+  map.on("dataloading", () => container.setAttribute("aria-busy", "true"));
+  map.on("idle", () => container.setAttribute("aria-busy", "false"));
   // A tile that the server lacks is a gap in the picture, not a fault of the page.
   map.on("error", () => undefined);
   return new Promise((resolve) => {

@@ -100,6 +100,7 @@ class QueueView implements View {
       return;
     }
     this.seen = null;
+    fill(this.facts, h("p", { class: "muted" }, t("loading")));
     try {
       const warning = await this.bench.open(entry.id);
       if (!warning) return;
@@ -141,7 +142,11 @@ class QueueView implements View {
 
   private async vote(ballot: Ballot): Promise<void> {
     const entry = this.entries[this.at];
-    if (!entry || this.busy || this.seen !== entry.id) return;
+    if (!entry || this.busy) return;
+    if (this.seen !== entry.id) {
+      toast(t("queue.wait"));
+      return;
+    }
     this.busy = true;
     const { shown, mode } = this.bench.compare;
     ballot.seconds_spent = Math.round((performance.now() - this.since) / 100) / 10;

@@ -105,11 +105,16 @@ function columns(points: SeriesPoint[]): uPlot.AlignedData {
     points.map((point) => Date.parse(utc(point.time)) / 1000),
     column((point) => point.gamma0_db),
     column((point) => point.stabilised_db),
-    column((point) => point.season_db),
+    // What the stabilisation took away, drawn about the reference level.
+    column((point) => sum(point.season_db, point.reference_db)),
     column((point) => point.reference_db),
     column((point) => point.limit_db),
     column((point) => (point.flag ? (point.stabilised_db ?? point.gamma0_db) : null)),
   ] as uPlot.AlignedData;
+}
+
+function sum(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? null : a + b;
 }
 
 /** Times are UTC, written with or without the zone. */

@@ -1,0 +1,344 @@
+"""The web application in a real browser: Chromium against a served workspace, as people use it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from curupira.codes import Role
+from curupira.config import Workspace
+from curupira.serve.app import create_app
+from curupira.serve.sessions import hash_password
+from curupira.store import account
+from curupira.store.session import Store
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+]
+PASSWORD = "a long password 42"
+PEOPLE = {"ana": Role.INTERPRETER, "bia": Role.INTERPRETER, "olga": Role.OPERATOR}
+DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+INJECTED = '<img src=x onerror="document.title=1"> <b>bold</b>'
+SERIES = ".series-chart canvas"
+
+
+@pytest.fixture(scope="module")
+def served(district: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a server over a copy of the district, where every sample has a second vote."""
+    folder = tmp_path_factory.mktemp("served") / "w"
+    shutil.copytree(district, folder)
+    monitor = folder / "monitor.toml"
+    text = monitor.read_text(encoding="utf-8")
+    monitor.write_text(re.sub(r"(?m)^blind_share = .*$", "blind_share = 1.0", text))
+    workspace = Workspace.open(folder)
+    store = Store.open(workspace.monitor.store.url, base=folder, create=True)
+    with store.transaction() as session:
+        for name, role in PEOPLE.items():
+            account.add(
+                session,
+                name=name,
+                role=role,
+                password_hash=hash_password(PASSWORD),
+                created_at=datetime.now(UTC),
+            )
+    store.close()
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(create_app(workspace), log_level="error"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    for _ in range(200):
+        if server.started:
+            break
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join(10)
+    listener.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def screens(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the screenshots; CURUPIRA_SCREENSHOTS keeps them elsewhere."""
+    kept = os.environ.get("CURUPIRA_SCREENSHOTS")
+    folder = Path(kept) if kept else tmp_path_factory.mktemp("screens")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+class Visits:
+    """Browser contexts that note every fault and every request to another host."""
+
+    def __init__(self, browser: Browser, base: str, screens: Path) -> None:
+        self.browser, self.base, self.screens = browser, base, screens
+        self.faults: list[str] = []
+        self.contexts: list[BrowserContext] = []
+
+    def open(self, path: str = "/", size: dict[str, int] = DESK, *, user: str = "") -> Page:
+        context = self.browser.new_context(viewport=size, locale="en-GB", base_url=self.base)
+        context.set_default_timeout(15_000)
+        context.route("**/*", self._guard)
+        self.contexts.append(context)
+        page = context.new_page()
+        page.on("console", self._heard)
+        page.on("pageerror", lambda error: self.faults.append(f"page: {error}"))
+        if user:
+            page.goto(f"/login?next={path}")
+            page.get_by_label("Name").fill(user)
+            page.get_by_label("Password").fill(PASSWORD)
+            page.get_by_role("button", name="Log in").click()
+            page.wait_for_url(f"**{path}*")
+        else:
+            page.goto(path)
+        return page
+
+    def _guard(self, route: Any) -> None:
+        if route.request.url.startswith((self.base, "data:", "blob:")):
+            route.continue_()
+        else:
+            self.faults.append(f"outside: {route.request.url}")
+            route.abort()
+
+    def _heard(self, message: Any) -> None:
+        if message.type in {"error", "warning"} and "GPU stall" not in message.text:
+            self.faults.append(f"{message.type}: {message.text} {message.location}")
+
+    def shot(self, page: Page, name: str) -> None:
+        """A screenshot once the maps are drawn."""
+        page.wait_for_load_state("networkidle")
+        expect(page.locator(".maplibregl-map[aria-busy=true]")).to_have_count(0, timeout=15_000)
+        page.screenshot(path=self.screens / f"{name}.png")
+
+
+@pytest.fixture
+def visits(browser: Browser, served: str, screens: Path) -> Iterator[Visits]:
+    made = Visits(browser, served, screens)
+    yield made
+    for context in made.contexts:
+        context.close()
+    assert made.faults == []
+
+
+def evidence_ready(page: Page) -> None:
+    """Wait until a warning's facts, pictures and series are on the screen."""
+    page.wait_for_selector(SERIES)
+    page.wait_for_selector(".pane-after canvas")
+
+
+def test_anybody_filters_opens_and_sends_on_a_warning(visits: Visits) -> None:
+    page = visits.open()
+    items = page.locator(".warnings li")
+    expect(items).to_have_count(2)
+    expect(page.locator("footer, .fresh, .stale").first).to_contain_text("2022-12-2")
+    visits.shot(page, "map")
+
+    page.get_by_label("Least area (ha)").fill("5")
+    expect(items).to_have_count(1)
+    expect(page).to_have_url(re.compile("min_area_ha=5"))
+    page.reload()
+    expect(items).to_have_count(1)
+    expect(page.get_by_label("Least area (ha)")).to_have_value("5")
+
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download what is shown").click()
+    saved = Path(download.value.path()).read_text(encoding="utf-8")
+    assert saved.count('"warning_id"') == 1
+
+    items.first.get_by_role("link").click()
+    expect(page).to_have_url(re.compile("/w/[0-9a-f-]{36}"))
+    evidence_ready(page)
+    expect(page.locator(".facts")).to_contain_text("Area")
+    visits.shot(page, "warning")
+    address = page.url.split("?")[0]
+    again = visits.open(address.removeprefix(visits.base))
+    expect(again.locator("h1 code")).to_have_text(address.split("/w/")[1][:8])
+    again.go_back()
+
+
+def test_pictures_swipe_blink_and_the_series_of_a_clicked_pixel(visits: Visits) -> None:
+    page = visits.open()
+    page.locator(".warnings a").first.click()
+    evidence_ready(page)
+    place = page.locator(".series-head strong")
+    before = place.inner_text()
+
+    page.get_by_role("button", name="Swipe").click()
+    handle = page.get_by_role("slider", name="Position of the swipe")
+    expect(handle).to_have_attribute("aria-valuenow", "50")
+    box = handle.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 14, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 214, box["y"] + 60)
+    page.mouse.up()
+    moved = int(handle.get_attribute("aria-valuenow") or 0)
+    assert moved > 60
+    handle.press("ArrowLeft")
+    expect(handle).to_have_attribute("aria-valuenow", str(moved - 5))
+    assert "inset" in page.evaluate("document.querySelector('.pane-after').style.clipPath")
+    visits.shot(page, "swipe")
+
+    page.get_by_role("button", name="Blink").click()
+    page.wait_for_selector(".stage.hide-after")
+    page.get_by_role("button", name="Side by side").click()
+
+    stage = page.locator(".pane-before").bounding_box()
+    assert stage
+    with page.expect_response(re.compile("/api/series")):
+        page.mouse.click(stage["x"] + 60, stage["y"] + 60)
+    expect(place).not_to_have_text(before)
+    page.get_by_text("Numbers").click()
+    assert page.locator(".series-table tbody tr").count() > 10
+
+    dates = page.get_by_label("Image before")
+    assert dates.locator("option").count() > 2
+    with page.expect_response(re.compile("/api/tiles/sar/")):
+        dates.select_option(index=1)
+
+
+def test_languages_and_dossier(visits: Visits) -> None:
+    page = visits.open("/?lang=pt")
+    expect(page.locator("html")).to_have_attribute("lang", "pt-BR")
+    expect(page.get_by_role("link", name="Painel")).to_be_visible()
+    page.get_by_label("Idioma").select_option("es")
+    expect(page.get_by_role("link", name="Tablero")).to_be_visible()
+    page.locator(".warnings a").first.click()
+    link = page.get_by_role("link", name="Informe para imprimir")
+    assert "lang=es" in (link.get_attribute("href") or "")
+    with page.expect_popup() as popup:
+        link.click()
+    popup.value.wait_for_load_state("networkidle")
+    identity = page.url.split("/w/")[1][:8]
+    expect(popup.value.locator("body")).to_contain_text(identity)
+    popup.value.emulate_media(media="print")
+    visits.shot(popup.value, "dossier")
+
+
+def draw_samples(page: Page, days: list[str]) -> None:
+    """The operator draws every day's sample with the form beside the queue."""
+    page.get_by_text("Draw a day's sample").click()
+    form = page.locator("form", has=page.get_by_role("button", name="Draw", exact=True))
+    for day in days:
+        form.get_by_label("Day").fill(day)
+        with page.expect_response(lambda answer: answer.request.method == "POST") as answer:
+            form.get_by_role("button", name="Draw", exact=True).click()
+        assert answer.value.status == 201, answer.value.text()
+
+
+def press_when_seen(page: Page, key: str) -> None:
+    """Press a key once the evidence is there: before, a vote is not taken."""
+    page.wait_for_selector(".queue-facts .facts", state="attached")
+    evidence_ready(page)
+    page.keyboard.press(key)
+
+
+def test_a_queue_by_keyboard_then_disagreement_and_adjudication(
+    visits: Visits, served: str
+) -> None:
+    olga = visits.open("/queue", user="olga")
+    found = olga.request.get(f"{served}/api/warnings").json()["items"]
+    draw_samples(olga, sorted({item["issued_at"][:10] for item in found}))
+    olga.context.close()
+
+    ana = visits.open("/queue", user="ana")
+    progress = ana.locator(".progress-line")
+    expect(progress).to_contain_text("0 of 2")
+    evidence_ready(ana)
+    ana.keyboard.press("?")
+    expect(ana.get_by_role("dialog")).to_contain_text("Swipe")
+    ana.keyboard.press("Escape")
+    ana.keyboard.press("s")
+    expect(ana.get_by_role("button", name="Swipe")).to_have_attribute("aria-pressed", "true")
+    ana.keyboard.press("b")
+    expect(ana.get_by_role("button", name="Blink")).to_have_attribute("aria-pressed", "true")
+    ana.keyboard.press("b")
+    visits.shot(ana, "queue")
+
+    ana.keyboard.press("c")
+    ana.keyboard.type(INJECTED)
+    ana.keyboard.press("Escape")
+    press_when_seen(ana, "2")
+    expect(progress).to_contain_text("1 of 2")
+    press_when_seen(ana, "r")
+    expect(ana.get_by_role("dialog")).to_contain_text("Why reject?")
+    visits.shot(ana, "reject")
+    ana.keyboard.press("4")
+    expect(progress).to_contain_text("2 of 2")
+    ana.keyboard.press("Control+z")
+    expect(progress).to_contain_text("1 of 2")
+    press_when_seen(ana, "u")
+    expect(progress).to_contain_text("2 of 2")
+    ana.context.close()
+
+    bia = visits.open("/queue", user="bia")
+    expect(bia.locator(".votes .note")).to_be_visible()
+    expect(bia.locator(".votes li")).to_have_count(0)
+    press_when_seen(bia, "4")
+    expect(bia.locator(".progress-line")).to_contain_text("1 of 2")
+    bia.context.close()
+
+    olga = visits.open("/queue", user="olga")
+    olga.get_by_role("button", name="Disputes").click()
+    expect(olga.locator(".queue-list li")).to_have_count(1)
+    votes = olga.locator(".votes")
+    expect(votes).to_contain_text("<b>bold</b>")
+    assert votes.locator("img, b").count() == 0
+    visits.shot(olga, "dispute")
+    disputed = olga.request.get(f"{served}/api/disputes").json()[0]["warning_id"]
+    press_when_seen(olga, "3")
+    expect(olga.locator(".progress-line")).to_contain_text("1 of 1")
+    review = olga.request.get(f"{served}/api/warnings/{disputed}").json()["review"]
+    assert (review["state"], review["verdict"]) == ("adjudicated", "recent_degradation")
+
+
+def test_wrong_password_is_refused_and_the_queue_needs_a_login(visits: Visits) -> None:
+    page = visits.open("/queue")
+    page.get_by_label("Name").fill("ana")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.locator(".login .error")).not_to_be_empty()
+    # The browser itself notes the refusal on its console.
+    visits.faults = [fault for fault in visits.faults if "401" not in fault]
+
+
+def test_dashboard_has_tables_and_figures(visits: Visits) -> None:
+    page = visits.open("/dashboard")
+    expect(page.locator(".card-timeline_issued svg rect").first).to_be_attached()
+    expect(page.locator(".card-counts table").first).to_be_visible()
+    visits.shot(page, "dashboard")
+
+
+@pytest.mark.parametrize("path", ["/", "/dashboard", "/login", "/queue"])
+def test_a_phone_shows_all_without_scrolling_sideways(visits: Visits, path: str) -> None:
+    page = visits.open(path, PHONE, user="ana" if path == "/queue" else "")
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    visits.shot(page, f"phone{path.replace('/', '-')}")
+    if path == "/":
+        page.locator(".warnings a").first.click()
+        evidence_ready(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        visits.shot(page, "phone-warning")
