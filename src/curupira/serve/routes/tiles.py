@@ -16,10 +16,9 @@ from curupira.errors import SourceError
 from curupira.pipelines.outlines import layer_files, outlines
 from curupira.pipelines.review import MissingError
 from curupira.pipelines.viewing import TileAddress
-from curupira.records import Acquisition
-from curupira.serve.filters import Day, plain
-from curupira.serve.routes.warning import visible
-from curupira.serve.site import Asking, Site, SiteHere
+from curupira.serve.filters import Day
+from curupira.serve.routes.warning import acquisition_json, visible
+from curupira.serve.site import Asking, SiteHere
 
 router = APIRouter(prefix="/api", tags=["image"])
 Level = Annotated[int, Path(ge=0, le=22)]
@@ -31,22 +30,6 @@ _FOREVER = {"Cache-Control": f"private, max-age={FRESH_S}"}
 _KEY = re.compile(r"\{([A-Z][A-Z0-9_]*)\}")
 #: Bytes of a tile that a map layer may send.
 _MOST_TILE = 4 * 2**20
-
-
-def acquisition_json(site: Site, a: Acquisition) -> dict[str, Any]:
-    """An acquisition as lists show it."""
-    boxes = [scene.footprint.bounds for scene in a.scenes]
-    west, south, east, north = zip(*boxes, strict=True)
-    return {
-        "acquisition_id": a.acquisition_id,
-        "acquired": plain(a.acquired),
-        "day": a.day.isoformat(),
-        "relative_orbit": a.relative_orbit,
-        "platform": a.platform,
-        "orbit_state": a.scenes[0].orbit_state.value,
-        "product": site.viewer.has_product(a.acquisition_id),
-        "bbox": [min(west), min(south), max(east), max(north)],
-    }
 
 
 @router.get("/acquisitions")

@@ -19,6 +19,7 @@ from curupira.deliver.export import export as write
 from curupira.deliver.feed import feeds
 from curupira.deliver.params import DeliveryParams
 from curupira.pipelines.review import MissingError
+from curupira.records import Acquisition
 from curupira.serve.filters import Filter, fields, geojson, plain, summary
 from curupira.serve.site import Asking, Person, Site, SiteHere
 from curupira.store import edit as edits
@@ -142,6 +143,22 @@ def _cells(rows: list[tuple[Any, ...]], zoom: int) -> list[dict[str, Any]]:
     ]
 
 
+def acquisition_json(site: Site, a: Acquisition) -> dict[str, Any]:
+    """An acquisition as lists show it."""
+    boxes = [scene.footprint.bounds for scene in a.scenes]
+    west, south, east, north = zip(*boxes, strict=True)
+    return {
+        "acquisition_id": a.acquisition_id,
+        "acquired": plain(a.acquired),
+        "day": a.day.isoformat(),
+        "relative_orbit": a.relative_orbit,
+        "platform": a.platform,
+        "orbit_state": a.scenes[0].orbit_state.value,
+        "product": site.viewer.has_product(a.acquisition_id),
+        "bbox": [min(west), min(south), max(east), max(north)],
+    }
+
+
 def visible(site: Site, person: Person, warning_id: str) -> WarningRow:
     """One warning that the person may see.
 
@@ -198,8 +215,6 @@ def evidence(site: SiteHere, person: Asking, warning_id: str) -> dict[str, Any]:
     row = visible(site, person, warning_id)
     passes = [a for a in site.viewer.acquisitions() if a.relative_orbit == row.relative_orbit]
     lon, lat = row.geom.representative_point().coords[0]
-    from curupira.serve.routes.tiles import acquisition_json
-
     return {
         "before": [acquisition_json(site, a) for a in passes if a.day < row.first_flag_date][:6],
         "after": [acquisition_json(site, a) for a in passes if a.day >= row.first_flag_date][:6],
