@@ -6,6 +6,7 @@ import type { Ballot, Config } from "./types";
 /** Keys of the ten classes, in the order of `config.verdicts` (docs/web.md). */
 export const CLASS_KEYS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "0"];
 const SURENESS: readonly (readonly [string, string])[] = [["", "unstated"], ["1", "sure"], ["0.75", "probable"], ["0.5", "doubtful"]];
+const CANNOT_TELL = "cannot_tell";
 const DEFAULT_REJECTION = "false_positive";
 
 export class BallotForm {
@@ -50,7 +51,7 @@ export class BallotForm {
   }
 
   unsure(): void {
-    this.send({ verdict: "no_reference", reason: "cannot_tell" });
+    this.send({ verdict: "no_reference", reason: CANNOT_TELL });
   }
 
   get asking(): boolean {
@@ -64,7 +65,8 @@ export class BallotForm {
 
   private ask(verdict: string): void {
     let chosen = verdict;
-    const reasons = this.config.reasons;
+    // Who cannot tell does not reject: that is U.
+    const reasons = this.config.reasons.filter((reason) => reason !== CANNOT_TELL);
     fill(this.dialog,
       h("h2", {}, t("ballot.reject_why")),
       field(t("ballot.reject_as"), select(

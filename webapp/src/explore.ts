@@ -94,7 +94,7 @@ export class ExploreMap {
     if (!map || this.gone) return;
     const zoom = Math.floor(map.getZoom());
     if (this.holds(zoom)) return;
-    const box = widened(this.box());
+    const box = widened(this.box(), zoom);
     const query = new URLSearchParams(this.query);
     query.delete("sort");
     query.set("bbox", box.map((value) => value.toFixed(4)).join(","));
@@ -141,11 +141,13 @@ export class ExploreMap {
   }
 }
 
-/** A box half as large again, so that a short pan shows what is there already. */
-function widened([w, s, e, n]: Box): Box {
-  const dx = (e - w) / 4;
-  const dy = (n - s) / 4;
-  return [Math.max(-180, w - dx), Math.max(-90, s - dy), Math.min(180, e + dx), Math.min(90, n + dy)];
+/** A box snapped outwards to a grid of 256 screen pixels: a short pan asks for nothing,
+ * and people who look at one place ask for the same, which the server has at hand. */
+function widened([w, s, e, n]: Box, zoom: number): Box {
+  const step = 180 / 2 ** zoom;
+  const low = (value: number) => Math.floor(value / step) * step;
+  const high = (value: number) => Math.ceil(value / step) * step;
+  return [Math.max(-180, low(w)), Math.max(-90, low(s)), Math.min(180, high(e)), Math.min(90, high(n))];
 }
 
 function draw(map: GlMap, found: WarningCollection, cells: boolean): void {
