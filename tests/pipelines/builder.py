@@ -191,6 +191,7 @@ class World:
                 "source": {"catalogue": "catalog/catalog.json", "asset_vv": ""},
                 "algorithm": algorithm,
                 "compute": {"threads": 1} | sections.pop("compute", {}),
+                "quality": {"gate": True} | sections.pop("quality", {}),
             }
             | sections
         )
