@@ -170,9 +170,9 @@ def test_a_package_without_ledger_goes_and_a_lost_one_is_packed_again(tmp_path):
     workspace = make_workspace(tmp_path / "w", LOCAL)
     (one,) = add(workspace, warning_row())
     mine = workspace.folder / "deliveries" / "local"
-    orphan = mine / "curupira_20240603T030000Z_00000000"
+    orphan = mine / "curupira_20240603T030000000000Z_00000000"
     orphan.mkdir(parents=True)
-    half = mine / ".curupira_20240603T030000Z_00000001.part"
+    half = mine / ".curupira_20240603T030000000000Z_00000001.part"
     half.mkdir()
     blocked = workspace.folder / "outbox"
     blocked.write_text("a file where the folder should be")

@@ -91,9 +91,9 @@ class Contents:
 
 
 def package_name(prefix: str, created: datetime, digests: Sequence[str]) -> str:
-    """``<prefix>_<UTC time>_<8 hex of what is told>``."""
+    """``<prefix>_<UTC time to the microsecond>_<8 hex of what is told>``: sorts by time."""
     what = hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()[:8]
-    return f"{prefix}_{created.strftime('%Y%m%dT%H%M%SZ')}_{what}"
+    return f"{prefix}_{created.strftime('%Y%m%dT%H%M%S%fZ')}_{what}"
 
 
 def build(folder: Path, contents: Contents, params: DeliveryParams) -> Package:

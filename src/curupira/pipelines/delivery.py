@@ -41,7 +41,7 @@ from curupira.store.tables import DeliveryRow, WarningRow
 log = logs.get(__name__)
 
 FOLDER = "deliveries"
-_PACKAGE = re.compile(r"[A-Za-z0-9-]+_\d{8}T\d{6}Z_[0-9a-f]{8}")
+_PACKAGE = re.compile(r"[A-Za-z0-9-]+_\d{8}T\d{12}Z_[0-9a-f]{8}")
 
 
 @dataclass
