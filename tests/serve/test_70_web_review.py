@@ -1,0 +1,188 @@
+"""Reviewing through the web: draws, queues, votes, disputes, the field, edits; text stays text."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from PIL import Image
+
+from curupira.codes import Verdict
+from curupira.pipelines import tallies
+
+EVIL = "<img src=x onerror=alert(1)><script>alert('x')</script>"
+
+
+def draw(served: Any, **order: Any) -> Any:
+    day = served.client().get("/api/config").json()["days"]["last"]
+    return served.client("chief").post("/api/samples", json={"day": day} | order)
+
+
+def test_a_day_of_two_interpreters_and_an_operator(serving: Any) -> None:
+    served = serving(blind_share=1.0)
+    ana, bia, chief = (served.client(name) for name in ("ana", "bia", "chief"))
+    drawn = draw(served, plan="stratified")
+    assert drawn.status_code == 201, drawn.text
+    assert drawn.json()["drawn"] == drawn.json()["population"] == len(served.ids) > 1
+    assert draw(served).status_code == 409
+    queue = ana.get("/api/queue").json()
+    assert (queue["done"], queue["total"]) == (0, len(served.ids))
+    first, second = (item["warning_id"] for item in queue["items"][:2])
+
+    path = f"/api/warnings/{first}/review"
+    assert ana.post(path, json={"verdict": "false_positive"}).status_code == 422, "needs a reason"
+    body = {"verdict": "recent_deforestation", "comment": EVIL, "seconds_spent": 12.5}
+    vote = ana.post(path, json=body | {"context": {"layer": "sar", "z": 14}})
+    assert vote.status_code == 201, vote.text
+    assert ana.post(path, json=body).status_code == 409, "a second vote supersedes the first"
+
+    seen = bia.get(f"/api/warnings/{first}/votes").json()
+    assert seen == {"votes": [], "blind": True}
+    item = next(i for i in bia.get("/api/queue").json()["items"] if i["warning_id"] == first)
+    assert item["blind"]
+    assert bia.post(path, json={"verdict": "non_forest", "reason": "savanna"}).status_code == 201
+    seen = bia.get(f"/api/warnings/{first}/votes").json()
+    assert [v["comment"] for v in seen["votes"]] == [EVIL, None], "text comes back as it was sent"
+    assert served.client().get(f"/api/warnings/{first}").json()["review"]["state"] == "disputed"
+
+    disputes = chief.get("/api/disputes").json()
+    assert [d["warning_id"] for d in disputes] == [first]
+    ruling = {"verdict": "recent_deforestation", "kind": "adjudication"}
+    assert bia.post(path, json=ruling).status_code == 403
+    assert chief.post(path, json=ruling).status_code == 201
+    shown = served.client().get(f"/api/warnings/{first}").json()
+    assert shown["review"]["state"] == "adjudicated"
+    assert (shown["review"]["category"], shown["verdict_by"]) == ("agreement", None)
+    assert shown["verdict"] == "recent_deforestation"
+    assert chief.get("/api/disputes").json() == []
+
+    other = ana.post(f"/api/warnings/{second}/review", json={"verdict": "cloud"}).json()
+    undo = f"/api/votes/{other['vote_id']}/undo"
+    assert bia.post(undo).status_code == 403
+    assert ana.post(undo).json()["kind"] == "undo"
+    assert ana.post(undo).status_code == 409
+    assert served.client().get(f"/api/warnings/{second}").json()["verdict"] is None
+    queue = ana.get("/api/queue").json()
+    assert (queue["done"], queue["streak_seconds_median"]) == (1, 12.5)
+    progress = chief.get("/api/samples").json()
+    assert [(p["plan"], p["done"]) for p in progress] == [("stratified", 1)]
+
+    board = served.client().get("/api/dashboard").json()
+    assert board["agreement"]["n"] == 1
+    assert board["accuracy"]["ua_area"]["excluded"]["value"] == 1.0
+    assert board["interpreters"] is None
+    work = ana.get("/api/dashboard").json()["interpreters"]
+    assert {w["name"] for w in work} == {"ana", "bia", "chief"}
+    with served.app.state.site.store.reading() as session:
+        assert [j.verdict for j in tallies.judged_in(session)] == [Verdict.RECENT_DEFORESTATION]
+
+
+def test_more_than_four_interpreters_are_too_many(served: Any) -> None:
+    from curupira.errors import CurupiraError
+    from curupira.pipelines import review
+
+    site, key = served.app.state.site, served.ids[0]
+    outcomes = []
+    for name in ("i1", "i2", "i3", "i4", "i5"):
+        try:
+            review.cast(site.store, key, name, review.Ballot(Verdict.BURNT), site.now())
+            outcomes.append(201)
+        except CurupiraError as error:
+            outcomes.append(error.http_status)
+    assert outcomes == [201] * 4 + [409]
+
+
+def test_verdicts_from_the_field_by_form_and_by_file(serving: Any) -> None:
+    served = serving()
+    ana, first, second = served.client("ana"), *served.ids[:2]
+    desk = {"verdict": "false_positive", "reason": "no_change"}
+    assert ana.post(f"/api/warnings/{first}/review", json=desk).status_code == 201
+    photo = io.BytesIO()
+    picture = Image.new("RGB", (40, 30), "green")
+    exif = picture.getexif()
+    exif[0x010E] = "who took it and where"
+    picture.save(photo, "JPEG", exif=exif)
+    form = {
+        "verdict": "recent_deforestation",
+        "visited_on": "2023-06-01",
+        "method": "visited",
+        "finding": EVIL,
+    }
+    files = {"photo": ("../../evil.jpg", photo.getvalue(), "image/jpeg")}
+    vote = ana.post(f"/api/warnings/{first}/field", data=form, files=files)
+    assert vote.status_code == 201, vote.text
+    assert vote.json()["field"]["finding"] == EVIL
+    shown = served.client().get(f"/api/warnings/{first}").json()
+    assert (shown["verdict"], shown["verdict_source"]) == ("recent_deforestation", "field")
+    kept = ana.get(f"/api/photos/{vote.json()['vote_id']}")
+    assert kept.headers["content-type"] == "image/jpeg"
+    assert b"who took it" not in kept.content
+    assert served.client().get(f"/api/photos/{vote.json()['vote_id']}").status_code == 401
+    assert [p.name for p in served.folder.glob("**/evil*")] == []
+    bad = {"photo": ("x.jpg", b"GIF89a nothing", "image/jpeg")}
+    assert ana.post(f"/api/warnings/{first}/field", data=form, files=bad).status_code == 422
+
+    lon, lat = (
+        ana.get(f"/api/warnings/{second}/evidence").json()["point"][k] for k in ("lon", "lat")
+    )
+    rows = (
+        "warning_id,lon,lat,verdict,visited_on,method,finding\n"
+        f",{lon},{lat},burnt,2023-06-02,overflown,smoke\n"
+        f"{second},,,no such class,2023-06-02,visited,\n"
+        ",0,0,burnt,2023-06-02,visited,\n"
+    )
+    found = ana.post("/api/field", files={"file": ("a.csv", rows.encode(), "text/csv")}).json()
+    assert found["accepted"] == 1
+    assert [r["row"] for r in found["refused"]] == [2, 3]
+    gpx = (
+        '<gpx xmlns="http://www.topografix.com/GPX/1/1" version="1.1" creator="t">'
+        f'<wpt lat="{lat}" lon="{lon}"><time>2023-06-03T10:00:00Z</time><cmt>visited</cmt>'
+        "<desc>stumps</desc><type>recent_degradation</type></wpt></gpx>"
+    )
+    found = ana.post("/api/field", files={"file": ("a.gpx", gpx.encode(), "text/xml")}).json()
+    assert found == {"accepted": 1, "refused": []}
+    bomb = b'<!DOCTYPE x [<!ENTITY a "aaaa">]><gpx>&a;</gpx>'
+    assert ana.post("/api/field", files={"file": ("b.gpx", bomb, "text/xml")}).status_code == 422
+    board = served.client().get("/api/dashboard").json()
+    assert board["field"]["n"] == 2
+
+
+def test_an_edited_polygon_is_shown_and_the_original_stays(serving: Any) -> None:
+    served = serving()
+    chief, key = served.client("chief"), served.ids[0]
+    before = chief.get(f"/api/warnings/{key}").json()
+    west, south, east, north = before["bbox"]
+    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    box = {"type": "Polygon", "coordinates": [ring]}
+    path = f"/api/warnings/{key}/edit"
+    far = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}
+    for wrong in (far, box | {"coordinates": [[[0, 0]]]}, box | {"coordinates": ["x"]}):
+        body = {"geometry": wrong, "reason": "r"}
+        assert chief.post(path, json=body).status_code == 422, wrong
+    answer = chief.post(path, json={"geometry": box, "reason": EVIL})
+    assert answer.status_code == 201, answer.text
+    after = served.client().get(f"/api/warnings/{key}").json()
+    assert after["edited"]
+    assert after["area_ha"] == before["area_ha"], "the measured warning itself is as it was"
+    feature = served.client().get(f"/ogc/collections/warning/items/{key}").json()
+    assert feature["geometry"] == after["geometry"] != before["geometry"]
+    trail = chief.get(f"/api/warnings/{key}/edits").json()
+    assert len(trail) == 1
+    assert trail[0]["original"]["type"] == "MultiPolygon"
+    assert (trail[0]["editor"], trail[0]["reason"]) == ("chief", EVIL)
+
+
+def test_the_dossier_shows_injected_text_as_text(serving: Any) -> None:
+    from curupira.store import warning as warnings
+
+    served = serving()
+    with served.app.state.site.store.transaction() as session:
+        warnings.query(session, ids=[served.ids[0]])[0].municipality = EVIL
+    for lang, title in (("pt", "Laudo"), ("en", "dossier"), ("es", "Informe")):
+        page = served.client().get(f"/w/{served.ids[0]}/dossier?lang={lang}")
+        assert page.status_code == 200
+        assert "<script>" not in page.text
+        assert "&lt;script&gt;" in page.text
+        assert title in page.text
+        assert "Copernicus Sentinel data" in page.text
+    assert served.client().get("/w/none/dossier").status_code == 404
