@@ -135,6 +135,28 @@ class AlarmParams(_Section):
     )
 
 
+class MiningParams(_Section):
+    """Which warnings look like mines."""
+
+    model: str = Field(
+        "",
+        description='Model folder of "curupira mining train"; "" = warnings get no mining_score',
+        json_schema_extra=PLACE,
+    )
+    threshold: float = Field(
+        0.8,
+        ge=0,
+        le=1,
+        description="Probability above which `mining classify -w` makes a square a candidate",
+    )
+    neighbourhood_m: float = Field(
+        260.0,
+        ge=0,
+        le=10_000,
+        description="A warning's mining_score is the highest probability so near to it, metres",
+    )
+
+
 class Monitor(_Section):
     """One ``monitor.toml``."""
 
@@ -150,6 +172,7 @@ class Monitor(_Section):
     compute: ComputeParams = ComputeParams()
     serve: ServeParams = ServeParams()
     alarm: AlarmParams = AlarmParams()
+    mining: MiningParams = MiningParams()
     #: ``[delivery.NAME]``, by name.
     delivery: dict[str, DeliveryParams] = {}
 

@@ -24,6 +24,7 @@ from curupira.pipelines.entries import (
     withdraw,
 )
 from curupira.pipelines.images import Detector
+from curupira.pipelines.mine_warnings import MiningScores
 from curupira.pipelines.overlay import Overlays, rank
 from curupira.pipelines.rulings import judge
 from curupira.pipelines.warn import Detection
@@ -63,6 +64,7 @@ class Bookkeeper:
     run_id: str
     now: Callable[[], datetime]
     counts: Counter[str]
+    mining: MiningScores | None = None
 
     @property
     def frame(self) -> Frame:
@@ -149,6 +151,9 @@ class Bookkeeper:
             merged_into = None if e.merged_into is None else names[e.merged_into]
             fill_row(row, e, self.frame, by_id, merged_into)
             self.overlays.fill(row)
+            if self.mining is not None and row.status is not Status.CLOSED:
+                seen = by_id[(e.confirming or e.founding).acquisition_id]
+                row.mining_score = self.mining.score(e.geometry, seen, known)
             judge(row)
             row.updated_at = self.now()
             if row.status is Status.CLOSED:

@@ -33,6 +33,7 @@ from curupira.pipelines.images import (
     season_refusal,
     select_images,
 )
+from curupira.pipelines.mine_warnings import MiningScores
 from curupira.pipelines.overlay import Overlays
 from curupira.pipelines.products import drop_product, product_path, product_sink, write_item
 from curupira.pipelines.rulings import Rulings
@@ -75,8 +76,9 @@ class Evaluator:
 
     def __post_init__(self) -> None:
         self.since = self.workspace.monitor.algorithm.monitor_since
+        mining = MiningScores(self.workspace) if self.workspace.monitor.mining.model else None
         self.keeper = Bookkeeper(
-            self.detector, Overlays(self.workspace), self.run_id, self.now, self.counts
+            self.detector, Overlays(self.workspace), self.run_id, self.now, self.counts, mining
         )
 
     def use(self, reader: CubeReader) -> None:

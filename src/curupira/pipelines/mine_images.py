@@ -1,0 +1,108 @@
+"""Acquisitions known to the store as mining images: read again from their scenes, unmasked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Protocol
+
+import numpy as np
+from odc.geo.geobox import GeoBox
+
+from curupira.blocks import Window
+from curupira.config import Workspace
+from curupira.errors import ConfigError
+from curupira.mining.composite import composite
+from curupira.mining.params import MiningParams
+from curupira.mining.scene import FloatArray, RadarScene
+from curupira.pipelines import sourcing
+from curupira.records import Acquisition, Scene
+from curupira.sources.raster import read_band
+from curupira.units import to_db
+
+#: A composite is of the last acquisition in each of so many times of so many days.
+_PERIODS, _PERIOD_DAYS = 12, 30
+
+
+class Model(Protocol):
+    """What is asked of a model: its options."""
+
+    @property
+    def params(self) -> MiningParams:
+        """The preset's."""
+
+
+class MiningImages:
+    """The images of a workspace for one model.
+
+    The grid is the monitoring grid with the model's pixels, a window's width wider on all sides,
+    so that every place in the area has whole windows around it. Values are the source's gamma0.
+
+    Raises
+    ------
+    ConfigError
+        If the source is not told to read VV.
+    """
+
+    def __init__(self, workspace: Workspace, model: Model) -> None:
+        self.source = workspace.monitor.source
+        if not self.source.asset_vv:
+            raise ConfigError(
+                "mining needs VV beside VH",
+                where="[source] asset_vv",
+                remedy='name the asset, or set [mining] model to ""',
+            )
+        self.providers = sourcing.images(workspace)
+        self.bands = model.params.bands
+        self.grid = _grid(workspace.grid, model.params)
+
+    def image(self, acquisition: Acquisition, known: Sequence[Acquisition]) -> RadarScene:
+        """What the model looks at for an acquisition: itself, or a composite of its orbit's year.
+
+        ``known`` are the store's acquisitions; of them those not after ``acquisition`` count.
+
+        Raises
+        ------
+        InputError
+            If a composite is wanted and there are too few dates.
+        """
+        if not self.bands.several_dates:
+            return self._one(acquisition)
+        return composite([self._one(a) for a in _year(acquisition, known)])
+
+    def _one(self, acquisition: Acquisition) -> RadarScene:
+        def read(window: Window) -> tuple[FloatArray, FloatArray]:
+            power = np.full((2, *window.shape), np.nan, dtype=np.float32)
+            for scene in acquisition.scenes:
+                found = self.providers.use(scene, lambda ready: self._read(ready, window))
+                gaps = np.isnan(power[0]) | np.isnan(power[1])
+                power[:, gaps] = found[:, gaps]
+            return to_db(power[0]), to_db(power[1])
+
+        return RadarScene(acquisition.acquisition_id, acquisition.day, self.grid, read)
+
+    def _read(self, scene: Scene, window: Window) -> FloatArray:
+        pair = [read_band(scene, band, self.grid, window, self.source) for band in ("vv", "vh")]
+        return np.stack(pair)
+
+
+def _grid(monitoring: GeoBox, params: MiningParams) -> GeoBox:
+    pixel, margin = params.patches.pixel_m, params.patches.size_m
+    box = monitoring.boundingbox
+    rows = int(np.ceil((box.top - box.bottom) / pixel)) + 2 * params.patches.size_px
+    columns = int(np.ceil((box.right - box.left) / pixel)) + 2 * params.patches.size_px
+    left, top = box.left - margin, box.top + margin
+    outer = (left, top - rows * pixel, left + columns * pixel, top)
+    return GeoBox.from_bbox(outer, crs=str(monitoring.crs), shape=(rows, columns))
+
+
+def _year(acquisition: Acquisition, known: Sequence[Acquisition]) -> list[Acquisition]:
+    """The acquisition and the last one of its orbit in each month of the year before it."""
+    chosen: dict[int, Acquisition] = {}
+    for a in sorted(known, key=lambda a: a.acquired):
+        age = acquisition.acquired - a.acquired
+        period = age // timedelta(days=_PERIOD_DAYS)
+        if a.relative_orbit == acquisition.relative_orbit and 0 <= period < _PERIODS:
+            chosen[period] = a
+    chosen[0] = acquisition
+    return sorted(chosen.values(), key=lambda a: a.acquired)
