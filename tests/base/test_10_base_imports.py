@@ -11,6 +11,7 @@ STAGES = {
     "simulate",
     "sources",
     "preprocess",
+    "grd",
     "cube",
     "detect",
     "vectorise",
