@@ -28,6 +28,7 @@ from curupira.pipelines.workspace import write
 from curupira.records import Asset, Scene
 from curupira.stac import scene_item, write_catalogue
 from curupira.store import observation as observations
+from curupira.store import scene as scenes
 from curupira.store import warning as warnings
 from curupira.store.session import Store
 from curupira.store.tables import WarningRow
@@ -222,6 +223,13 @@ def warning_rows(workspace: Workspace) -> list[WarningRow]:
     store = Store.open(workspace.monitor.store.url, base=workspace.folder, create=False)
     with store, store.reading() as session:
         return sorted(warnings.query(session), key=_place)
+
+
+def quarantined(workspace: Workspace) -> list[str]:
+    """Scenes that are kept out."""
+    store = Store.open(workspace.monitor.store.url, base=workspace.folder, create=False)
+    with store, store.reading() as session:
+        return [row.scene_id for row in scenes.quarantined(session)]
 
 
 def observation_places(workspace: Workspace) -> list[tuple[Any, ...]]:
