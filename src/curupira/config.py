@@ -80,7 +80,9 @@ class AlgorithmParams(_Section):
     """How disturbance is detected."""
 
     preset: str = Field(
-        "deter_r", description="Preset name, or path of a .toml preset", json_schema_extra=PLACE
+        presets.DEFAULT,
+        description="Preset name, or path of a .toml preset; deter_r is the published method",
+        json_schema_extra=PLACE,
     )
     monitor_since: date = Field(
         date(2020, 1, 1), description="Acquisitions before this day are only learned from"

@@ -18,6 +18,9 @@ from typing import Any
 
 from curupira.errors import ConfigError
 
+#: Preset of new workspaces.
+DEFAULT = "curupira"
+
 
 @dataclass(frozen=True)
 class Preset:

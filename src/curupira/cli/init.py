@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
+from curupira import presets
 from curupira.cli.common import LogJsonOption, QuietOption, VerboseOption, progress, say
+
+PresetOption = Annotated[
+    str,
+    typer.Option(
+        "--preset", metavar="NAME", help="Algorithm preset; deter_r is the published method."
+    ),
+]
 
 
 def init(
@@ -31,9 +39,7 @@ def init(
             "--catalogue", metavar="HREF", help="STAC catalogue, relative to DIR or absolute."
         ),
     ] = "",
-    preset: Annotated[
-        str, typer.Option("--preset", metavar="NAME", help="Algorithm preset.")
-    ] = "deter_r",
+    preset: PresetOption = presets.DEFAULT,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
     log_json: LogJsonOption = None,
@@ -77,9 +83,7 @@ def simulate(
     scenario: Annotated[
         str, typer.Option("--scenario", metavar="NAME", help="World: default, clean, rain, ...")
     ] = "default",
-    preset: Annotated[
-        str, typer.Option("--preset", metavar="NAME", help="Algorithm preset.")
-    ] = "deter_r",
+    preset: PresetOption = presets.DEFAULT,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
     log_json: LogJsonOption = None,

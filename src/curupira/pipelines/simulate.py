@@ -67,7 +67,7 @@ def simulate_workspace(
     revisit_days: int = 12,
     seed: int = 1,
     scenario: str = "default",
-    preset: str = "deter_r",
+    preset: str = presets.DEFAULT,
     progress: Progress | None = None,
 ) -> SimulatedWorkspace:
     """Simulate a district and write its images, masks and truth; not its ``monitor.toml``.

@@ -25,7 +25,7 @@ def create(
     *,
     area_file: Path,
     today: date,
-    preset: str = "deter_r",
+    preset: str = presets.DEFAULT,
     source: dict[str, Any] | None = None,
 ) -> Workspace:
     """Make a workspace for the polygons of a vector file.
@@ -91,7 +91,8 @@ def simulate(
             "area": {"name": f"simulated {scenario} {seed}", "file": str(made.area)},
             "grid": {"crs": made.crs},
             "source": {"catalogue": str(made.catalogue)},
-            "masks": {role: [str(path)] for role, path in made.masks.items()},
+            "masks": {role: [str(path)] for role, path in made.masks.items()}
+            | ({"deforestation_date_field": "date"} if "deforestation" in made.masks else {}),
             "algorithm": {"preset": preset, "monitor_since": made.monitor_since},
         }
     )
