@@ -74,7 +74,8 @@ def test_migrations_make_what_the_tables_declare(
         changes = compare_metadata(context, Base.metadata)
         tables = set(inspect(connection).get_table_names())
     # SQLite reflects a geometry's declared type as a number; the spatial index is the migration's.
-    spatial = {"ix_warning_geom", "ix_observation_geom", "ix_scene_footprint", "ix_edit_geom"}
+    spatial = {f"ix_{table}_geom" for table in ("warning", "observation", "edit", "candidate")}
+    spatial.add("ix_scene_footprint")
     left = [
         change
         for change in changes

@@ -25,7 +25,11 @@ def read_vector(place: Path) -> gpd.GeoDataFrame:
     name, _, layer = place.name.partition("|")
     path = place.with_name(name)
     if not path.exists():
-        raise ConfigError("no such file", where=path, remedy="mend the path in monitor.toml")
+        raise ConfigError(
+            "no such file",
+            where=path,
+            remedy="check the path, in monitor.toml or on the command line",
+        )
     try:
         frame = pyogrio.read_dataframe(path, layer=layer or None)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:

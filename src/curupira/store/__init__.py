@@ -2,12 +2,13 @@
 
 ``Store.open`` gives transactions; the modules hold the repository functions, each taking the
 transaction's session: ``run``, ``scene``, ``acquisition``, ``observation``, ``warning``,
-``review``, ``sample``, ``edit``, ``account``, ``delivery``, ``meta``.
+``candidate``, ``review``, ``sample``, ``edit``, ``account``, ``delivery``, ``meta``.
 """
 
 from curupira.store import (
     account,
     acquisition,
+    candidate,
     delivery,
     edit,
     meta,
@@ -22,6 +23,7 @@ from curupira.store.session import Store
 from curupira.store.tables import (
     AccountRow,
     AcquisitionRow,
+    CandidateRow,
     DeliveryRow,
     EditRow,
     MetaRow,
@@ -36,6 +38,7 @@ from curupira.store.tables import (
 __all__ = [
     "AccountRow",
     "AcquisitionRow",
+    "CandidateRow",
     "DeliveryRow",
     "EditRow",
     "MetaRow",
@@ -48,6 +51,7 @@ __all__ = [
     "WarningRow",
     "account",
     "acquisition",
+    "candidate",
     "delivery",
     "edit",
     "meta",

@@ -333,6 +333,28 @@ class EditRow(Base):
     edited_at: Mapped[datetime]
 
 
+class CandidateRow(Base):
+    """A square of the mining map that touches no warning; ``votes`` keeps every verdict on it."""
+
+    __tablename__ = "candidate"
+
+    geom: Mapped[BaseGeometry] = mapped_column(Geom("MULTIPOLYGON", WARNING_SRID))
+    candidate_id: Mapped[str] = _identifier(unique=True)
+    probability: Mapped[float]
+    n_windows: Mapped[int]
+    threshold: Mapped[float]
+    model: Mapped[str]
+    acquisition_id: Mapped[str] = _identifier()
+    first_seen: Mapped[date]
+    last_seen: Mapped[date] = mapped_column(index=True)
+    area_ha: Mapped[float]
+    verdict: Mapped[Verdict | None]
+    verdict_by: Mapped[str | None]
+    verdict_at: Mapped[datetime | None]
+    votes: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    recorded_at: Mapped[datetime]
+
+
 class DeliveryRow(Base):
     """One warning on its way to one target."""
 
