@@ -17,7 +17,7 @@ import pickle
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,7 +37,7 @@ from curupira.pipelines import workspace as workspaces
 from curupira.pipelines.accuracy import Judged, false_causes, read_truth
 from curupira.pipelines.backlog import backlog
 from curupira.pipelines.images import Detector, bounding_window, footprint, select_images
-from curupira.pipelines.sar_mask import masking
+from curupira.pipelines.sar_mask import masking, news_since
 from curupira.pipelines.warn import detect_acquisition
 from curupira.records import Acquisition, Asset, Scene, group_acquisitions
 from curupira.simulate.district import SimulatedDistrict, simulate_district
@@ -177,6 +177,7 @@ def detect(district: District, preset: presets.Preset) -> tuple[Case, pd.DataFra
     book = Book(
         float(detector.grid.resolution.x) ** 2,
         lambda g: float(area_ha(np.array([g], dtype=object), crs, rule)[0]),
+        news_since(preset, since),
     )
     events = read_truth(district.opened, district.folder / "truth.gpkg")
     sightings: dict[int, list[Sighting]] = {}
@@ -194,7 +195,7 @@ def detect(district: District, preset: presets.Preset) -> tuple[Case, pd.DataFra
                 if o.confirmed:
                     one = Sighting(a.created.date(), o.geometry)
                     sightings.setdefault(homes[o.seq].key, []).append(one)
-                rows.append(_row(o, a, homes[o.seq], events))
+                rows.append(_row(o, a, homes[o.seq], events, since))
     watch = Watch(
         preset=preset.name,
         since=since,
@@ -227,7 +228,9 @@ def _alert(e: Entry, seen: tuple[Sighting, ...]) -> Alert:
     )
 
 
-def _row(o: Any, a: Acquisition, home: Entry, events: Sequence[Event]) -> dict[str, Any]:
+def _row(
+    o: Any, a: Acquisition, home: Entry, events: Sequence[Event], since: date
+) -> dict[str, Any]:
     near = [
         e
         for e in events
@@ -239,12 +242,14 @@ def _row(o: Any, a: Acquisition, home: Entry, events: Sequence[Event]) -> dict[s
     return {
         "day": a.day,
         "warning": home.key,
-        "true": bool(near),
+        "true": any(e.start > since for e in near),
+        "old": bool(near) and all(e.start <= since for e in near),
         "confirmed": o.confirmed,
         **{name: getattr(o, name) for name in names},
         "perimeter_m": o.geometry.length,
         "since_first_flag": (a.day - o.first_flag).days,
         "since_last_flag": (a.day - o.last_flag).days,
+        "first_flag": o.first_flag,
         "x": o.geometry.centroid.x,
         "y": o.geometry.centroid.y,
     }

@@ -117,6 +117,20 @@ def test_of_several_the_oldest_stays_and_the_others_merge_into_it() -> None:
         assert other.geometry.area == pytest.approx(PIXEL * 36), "a closed warning keeps its shape"
 
 
+def test_what_was_flagged_before_the_watch_began_stays_preliminary() -> None:
+    b = Book(PIXEL, lambda g: float(g.area) / 1e4, news_since=DAY0 + timedelta(days=10))
+    early, late = DAY0 + timedelta(days=9), DAY0 + timedelta(days=10)
+    old = seen(12, cells(0, 0, 6, 6), first_flag=early)
+    fold(b, 12, old, seen(12, cells(10, 0, 16, 6), seq=1, confirmed=True, first_flag=late))
+    # Its later polygons may begin later: what was seen once is remembered.
+    fold(b, 24, seen(24, cells(0, 0, 6, 8), confirmed=True))
+    assert [e.status for e in b.entries.values()] == [Status.PRELIMINARY, Status.CONFIRMED]
+    # A confirmed warning that swallows it stays confirmed.
+    fold(b, 36, seen(36, cells(3, 2, 12, 4)))
+    assert b.entries[0].status is Status.CONFIRMED
+    assert b.entries[0].confirmed_at == clock(12)
+
+
 def test_age_is_by_founding_not_by_size_or_confirmation() -> None:
     b = book()
     fold(b, 1, seen(1, cells(0, 0, 5, 6)))

@@ -65,6 +65,7 @@ class Bookkeeper:
     now: Callable[[], datetime]
     counts: Counter[str]
     mining: MiningScores | None = None
+    news_since: date | None = None
 
     @property
     def frame(self) -> Frame:
@@ -84,7 +85,7 @@ class Bookkeeper:
         def area(geometry: BaseGeometry) -> float:
             return float(area_ha(np.array([geometry], dtype=object), crs, rule)[0])
 
-        return Book(self.pixel_area_m2, area)
+        return Book(self.pixel_area_m2, area, self.news_since)
 
     def load_book(self, session: Session, known: Sequence[Acquisition]) -> Book:
         """Warnings that the next acquisition depends on, in the order of their founding."""

@@ -38,7 +38,7 @@ from curupira.pipelines.overlay import Overlays
 from curupira.pipelines.products import drop_product, product_path, product_sink, write_item
 from curupira.pipelines.rulings import Rulings
 from curupira.pipelines.rulings import load as load_rulings
-from curupira.pipelines.sar_mask import masking
+from curupira.pipelines.sar_mask import masking, news_since
 from curupira.pipelines.warn import detect_acquisition
 from curupira.progress import Report
 from curupira.records import Acquisition, group_acquisitions
@@ -78,7 +78,13 @@ class Evaluator:
         self.since = self.workspace.monitor.algorithm.monitor_since
         mining = MiningScores(self.workspace) if self.workspace.monitor.mining.model else None
         self.keeper = Bookkeeper(
-            self.detector, Overlays(self.workspace), self.run_id, self.now, self.counts, mining
+            self.detector,
+            Overlays(self.workspace),
+            self.run_id,
+            self.now,
+            self.counts,
+            mining,
+            news_since(self.detector.preset, self.since),
         )
 
     def use(self, reader: CubeReader) -> None:
@@ -102,6 +108,7 @@ class Evaluator:
         known = group_acquisitions([row.scene for row in accepted])
         self._findings = findings((row.scene, row.quality) for row in accepted)
         learning_only = {a.acquisition_id for a in known if a.day < self.since}
+        monitored = {a.acquisition_id for a in known} - learning_only
         self._backlog = None
         mended = self._mended(known, rows)
         dirty = [
@@ -111,6 +118,8 @@ class Evaluator:
                 row.dirty
                 or row.acquisition_id in mended
                 or (again and row.run_id)
+                # Never judged: monitor_since was moved into the past.
+                or (row.run_id is None and row.acquisition_id in monitored)
                 or (row.evaluated_at and self._rulings.change(row.acquired))
             )
             and (last is None or row.day <= last)

@@ -37,6 +37,11 @@ class SarMaskParams(BaseModel):
         return cls.model_validate(dict(preset.section("sar_mask")))
 
 
+def news_since(preset: Preset, since: date) -> date | None:
+    """From which day on something is news; None if the preset warns of older things too."""
+    return since if SarMaskParams.from_preset(preset).backlog == "masked" else None
+
+
 def masking(book: Book, day: date, window: Window, detector: Detector) -> list[BaseGeometry]:
     """Geometries of earlier warnings within a window that are not warned again.
 

@@ -113,10 +113,13 @@ class Book:
         Area of a grid pixel; an overlap of one pixel or more is a match.
     area_ha
         Area of a geometry in the grid's CRS, in hectares, by the preset's rule.
+    news_since
+        A warning that was ever flagged before this day is never confirmed: it is no change since.
     """
 
     pixel_area_m2: float
     area_ha: Callable[[BaseGeometry], float]
+    news_since: date | None = None
     entries: dict[int, Entry] = field(default_factory=dict)
     next_key: int = 0
 
@@ -219,7 +222,7 @@ class Book:
             history=[(o.day, o.area_ha)],
         )
         self.add(entry)
-        _confirm(entry, [o], clock)
+        self._confirm(entry, [o], clock)
         return entry
 
     def _extend(
@@ -236,17 +239,17 @@ class Book:
         for other in others:
             _inherit_confirmation(kept, other)
             other.close(ClosedReason.MERGED, merged_into=kept.key)
-        _confirm(kept, observations, clock)
+        self._confirm(kept, observations, clock)
         return [kept, *others]
 
-
-def _confirm(entry: Entry, observations: Sequence[Observation], clock: datetime) -> None:
-    """Confirm a preliminary warning when one of the polygons fulfils the preset's rule."""
-    confirming = next((o for o in observations if o.confirmed), None)
-    if confirming is not None and entry.status is Status.PRELIMINARY:
-        entry.move_to(Status.CONFIRMED)
-        entry.confirmed_at = clock
-        entry.confirming = Mark.of(confirming)
+    def _confirm(self, entry: Entry, observations: Sequence[Observation], clock: datetime) -> None:
+        """Confirm a preliminary warning when one of the polygons fulfils the preset's rule."""
+        old = self.news_since is not None and entry.first_flag < self.news_since
+        confirming = next((o for o in observations if o.confirmed), None)
+        if confirming is not None and not old and entry.status is Status.PRELIMINARY:
+            entry.move_to(Status.CONFIRMED)
+            entry.confirmed_at = clock
+            entry.confirming = Mark.of(confirming)
 
 
 def _inherit_confirmation(kept: Entry, other: Entry) -> None:
