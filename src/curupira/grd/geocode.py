@@ -1,0 +1,120 @@
+"""From the radar image to the target grid: multi-looking, bilinear sampling, and its inverse. Pure.
+
+Area-preserving: a grid coarser than the image's pixels gets the mean power over radar pixels as
+wide as its own (``multilook``), sampled bilinearly (``sample``).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+Float32 = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
+
+#: Least share of valid pixels in a looked pixel: less is the image's border.
+_VALID: Final = 0.5
+
+
+def looks(resolution_m: float, spacing_m: float) -> int:
+    """Pixels of the image, each way, that one pixel of the grid takes in: at least 1."""
+    return max(1, round(resolution_m / spacing_m))
+
+
+def multilook(power: Float32, side: int) -> Float32:
+    """Mean linear power over squares of ``side`` x ``side`` pixels.
+
+    Parameters
+    ----------
+    power
+        ``(line, sample)`` linear; NaN missing. Lines and samples that fill no square are left out.
+    side
+        Pixels; 1 returns the image.
+
+    Returns
+    -------
+    ``(line / side, sample / side)``; NaN where fewer than half of a square's pixels are valid. The
+    sum times ``side ** 2`` is the image's sum: power is conserved.
+    """
+    if side == 1:
+        return power
+    found: Float32 = _multilook(np.ascontiguousarray(power), side, int(np.ceil(_VALID * side**2)))
+    return found
+
+
+def looked(place: Floats, side: int) -> Floats:
+    """Line or sample of the image as one of the multi-looked image (centres are whole numbers)."""
+    return (place - 0.5 * (side - 1)) / side
+
+
+def sample(image: Float32, line: Floats, column: Floats) -> Float32:
+    """Bilinear value of an image at fractional places.
+
+    Parameters
+    ----------
+    image
+        ``(line, sample)``; NaN missing.
+    line, column
+        ``(y, x)``; centres of pixels are whole numbers.
+
+    Returns
+    -------
+    float32 ``(y, x)``; NaN outside the outermost centres, at NaN places, and where a pixel of
+    positive weight is NaN.
+    """
+    found: Float32 = _sample(np.ascontiguousarray(image), line, column)
+    return found
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _multilook(power: Float32, side: int, least: int) -> Float32:
+    rows, columns = power.shape[0] // side, power.shape[1] // side
+    out = np.empty((rows, columns), dtype=np.float32)
+    for y in range(rows):
+        for x in range(columns):
+            total, count = np.float32(0), 0
+            for v in range(y * side, (y + 1) * side):
+                for u in range(x * side, (x + 1) * side):
+                    value = power[v, u]
+                    if not np.isnan(value):
+                        total += value
+                        count += 1
+            out[y, x] = total / count if count >= least else np.float32(np.nan)
+    return out
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _sample(image: Float32, line: Floats, column: Floats) -> Float32:
+    rows, columns = line.shape
+    height, width = image.shape
+    out = np.full((rows, columns), np.nan, dtype=np.float32)
+    for y in range(rows):
+        for x in range(columns):
+            a, b = line[y, x], column[y, x]
+            # Written so that NaN fails the test.
+            if not (a >= 0 and b >= 0 and a <= height - 1 and b <= width - 1):
+                continue
+            i, j = int(a), int(b)
+            i, j = min(i, max(height - 2, 0)), min(j, max(width - 2, 0))
+            v, u = np.float32(a - i), np.float32(b - j)
+            k, n = min(i + 1, height - 1), min(j + 1, width - 1)
+            value = np.float32(0)
+            if v < 1:
+                value += (1 - v) * _across(image[i, j], image[i, n], u)
+            if v > 0:
+                value += v * _across(image[k, j], image[k, n], u)
+            out[y, x] = value
+    return out
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _across(first: float, second: float, u: float) -> float:
+    # A weight of zero must not spread the NaN of a neighbour.
+    if u == 0:
+        return first
+    if u == 1:
+        return second
+    return first + u * (second - first)
