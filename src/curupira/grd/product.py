@@ -204,7 +204,9 @@ def open_product(
     names = _complete(files, manifest, chosen, pixels)
     product = Product(
         name=PurePosixPath(files.place.replace("\\", "/")).stem,
-        manifest=replace(manifest, files={**manifest.files, **names}),
+        manifest=replace(
+            manifest, files={p: {**manifest.files.get(p, {}), **names[p]} for p in chosen}
+        ),
         annotation={
             p: read_annotation(
                 files.read(names[p]["annotation"]),
