@@ -21,9 +21,14 @@ from sqlalchemy import (
     Double,
     LargeBinary,
     Table,
+    TableClause,
+    and_,
     func,
+    not_,
+    or_,
     select,
     table,
+    true,
 )
 from sqlalchemy import column as sql_column
 from sqlalchemy.orm import InstrumentedAttribute
@@ -219,14 +224,69 @@ def may_intersect(
     west, south, east, north = bounds
     source: Table = column.class_.__table__
     if dialect == "postgresql":
-        srid = column.type.srid
-        box = func.ST_MakeEnvelope(west, south, east, north, srid)
-        return column.op("&&", is_comparison=True, return_type=Boolean())(box)
-    index = table(
-        f"rtree_{source.name}_{column.key}",
-        *(sql_column(name, Double) for name in ("id", "minx", "maxx", "miny", "maxy")),
-    )
+        return column.op("&&", is_comparison=True, return_type=Boolean())(_box(column, bounds))
+    index = _rtree(column)
     hits = select(index.c.id).where(
         index.c.maxx >= west, index.c.minx <= east, index.c.maxy >= south, index.c.miny <= north
     )
     return source.c.id.in_(hits)
+
+
+def crosses_edge(
+    column: InstrumentedAttribute[BaseGeometry], bounds: Bounds, dialect: str
+) -> ColumnElement[bool]:
+    """SQL condition: the geometry's bounds meet a box but do not lie within it.
+
+    Only of these need the geometry be compared with the box; parameters as ``may_intersect``.
+    """
+    west, south, east, north = bounds
+    source: Table = column.class_.__table__
+    meets = may_intersect(column, bounds, dialect)
+    if dialect == "postgresql":
+        within = column.op("@", is_comparison=True, return_type=Boolean())(_box(column, bounds))
+        return and_(meets, not_(within))
+    index = _rtree(column)
+    hits = select(index.c.id).where(
+        index.c.maxx >= west,
+        index.c.minx <= east,
+        index.c.maxy >= south,
+        index.c.miny <= north,
+        or_(index.c.minx < west, index.c.maxx > east, index.c.miny < south, index.c.maxy > north),
+    )
+    return source.c.id.in_(hits)
+
+
+def centre_of(
+    column: InstrumentedAttribute[BaseGeometry], dialect: str
+) -> tuple[ColumnElement[Any], ColumnElement[Any], ColumnElement[bool]]:
+    """Centre of a geometry's bounds as SQL, without reading the geometry, on SQLite.
+
+    Returns
+    -------
+    x, y
+        Expressions, in the column's reference system (SQLite: to 1e-6 of its value).
+    together
+        Condition that joins what the expressions need.
+    """
+    source: Table = column.class_.__table__
+    if dialect == "postgresql":
+        x, y = ((low(column) + high(column)) / 2 for low, high in _POSTGIS_RANGES)
+        return x, y, true()
+    index = _rtree(column)
+    together = source.c.id == index.c.id
+    return (index.c.minx + index.c.maxx) / 2, (index.c.miny + index.c.maxy) / 2, together
+
+
+_POSTGIS_RANGES = ((func.ST_XMin, func.ST_XMax), (func.ST_YMin, func.ST_YMax))
+
+
+def _rtree(column: InstrumentedAttribute[BaseGeometry]) -> TableClause:
+    """The GeoPackage's index of a geometry column."""
+    return table(
+        f"rtree_{column.class_.__table__.name}_{column.key}",
+        *(sql_column(name, Double) for name in ("id", "minx", "maxx", "miny", "maxy")),
+    )
+
+
+def _box(column: InstrumentedAttribute[BaseGeometry], bounds: Bounds) -> ColumnElement[Any]:
+    return func.ST_MakeEnvelope(*bounds, column.type.srid)

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import shapely
-from sqlalchemy import ColumnElement, Select, and_, func, not_, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    and_,
+    case,
+    cast,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Session
 
 from curupira.codes import IntensityClass, Status, Verdict
-from curupira.store.geometry import Bounds, may_intersect
-from curupira.store.tables import WarningRow
+from curupira.store.geometry import Bounds, centre_of, crosses_edge, may_intersect
+from curupira.store.tables import AcquisitionRow, EditRow, ReviewRow, RunRow, WarningRow
 
 W = WarningRow
 _PLACES = (W.uf, W.municipality, W.protected_area, W.indigenous_territory)
@@ -93,17 +107,43 @@ def _selected(session: Session, search: Search, query: Select[Any]) -> Select[An
     return query.where(*where(search, session.get_bind().dialect.name))
 
 
+def _ordered(query: Select[Any], order: str) -> Select[Any]:
+    column = getattr(W, order.lstrip("-"))
+    direction = column.desc() if order.startswith("-") else column.asc()
+    # Where nothing is missing, an index on the column gives the order.
+    missing = [column.is_(None)] if column.property.columns[0].nullable else []
+    return query.order_by(*missing, direction, W.id)
+
+
+def _outside(session: Session, search: Search) -> ColumnElement[bool] | None:
+    """Condition that leaves out what meets the box by its bounds alone."""
+    if search.bbox is None:
+        return None
+    box, dialect = shapely.box(*search.bbox), session.get_bind().dialect.name
+    query = select(W.id, W.geom).where(
+        crosses_edge(W.geom, search.bbox, dialect), *where(replace(search, bbox=None), dialect)
+    )
+    missed = [key for key, geometry in session.execute(query) if not geometry.intersects(box)]
+    # Numbers of our own, written out: a database takes so many parameters only.
+    return W.id.not_in([literal_column(str(int(key))) for key in missed]) if missed else None
+
+
+def page(
+    session: Session, search: Search, order: str, limit: int, offset: int
+) -> tuple[int, list[str]]:
+    """How many the search finds, and the ids of one page; geometries are compared exactly."""
+    outside = _outside(session, search)
+    more = [] if outside is None else [outside]
+    total = session.scalar(_selected(session, search, select(func.count(W.id))).where(*more))
+    query = _ordered(_selected(session, search, select(W.warning_id)).where(*more), order)
+    return int(total or 0), list(session.scalars(query.limit(limit).offset(offset)))
+
+
 def ids(session: Session, search: Search, order: str = "-issued_at") -> list[str]:
     """All that the search finds, in order; geometries are compared exactly with the box."""
-    name = order.lstrip("-")
-    column = getattr(W, name)
-    direction = column.desc() if order.startswith("-") else column.asc()
-    query = select(W.warning_id).order_by(column.is_(None), direction, W.id)
-    if search.bbox is None:
-        return list(session.scalars(_selected(session, search, query)))
-    box = shapely.box(*search.bbox)
-    pairs = session.execute(_selected(session, search, query.add_columns(W.geom))).all()
-    return [key for key, geometry in pairs if geometry.intersects(box)]
+    outside = _outside(session, search)
+    query = _ordered(_selected(session, search, select(W.warning_id)), order)
+    return list(session.scalars(query if outside is None else query.where(outside)))
 
 
 def rows(session: Session, wanted: Sequence[str]) -> list[WarningRow]:
@@ -115,20 +155,69 @@ def rows(session: Session, wanted: Sequence[str]) -> list[WarningRow]:
 def columns(
     session: Session, search: Search, names: Sequence[str], limit: int | None = None
 ) -> list[tuple[Any, ...]]:
-    """Some columns of what is found, newest first; a box is met by bounding boxes."""
-    query = select(*(getattr(W, name) for name in names)).order_by(W.issued_at.desc(), W.id)
+    """Some columns of what is found, newest first; a box is met by bounding boxes.
+
+    ``lon`` and ``lat`` are the centre of the geometry's bounds.
+    """
+    x, y, together = centre_of(W.geom, session.get_bind().dialect.name)
+    known: dict[str, Any] = {"lon": x, "lat": y}
+    query = select(*(known[n] if n in known else getattr(W, n) for n in names))
+    query = query.order_by(W.issued_at.desc(), W.id)
+    if "lon" in names or "lat" in names:
+        query = query.where(together)
     query = _selected(session, search, query)
     if limit is not None:
         query = query.limit(limit)
     return [tuple(row) for row in session.execute(query)]
 
 
-def count(session: Session, search: Search) -> int:
-    """How many are found; a box is met by bounding boxes."""
-    return int(session.scalar(_selected(session, search, select(func.count(W.id)))) or 0)
+def cells(session: Session, search: Search, side: float) -> npt.NDArray[np.float64]:
+    """Sums over squares of some degrees, summed by the database; a box is met by bounds.
+
+    Returns
+    -------
+    array (cell, 5)
+        Mean longitude and latitude, number, hectares, number of confirmed warnings.
+    """
+    dialect = session.get_bind().dialect.name
+    x, y, together = centre_of(W.geom, dialect)
+    column, line = (_whole((v + 360) / side, dialect) for v in (x, y))
+    sure = func.sum(case((W.status == Status.CONFIRMED, 1), else_=0))
+    query = select(func.avg(x), func.avg(y), func.count(), func.sum(W.area_ha), sure)
+    query = _selected(session, search, query.where(together)).group_by(column, line)
+    found = [tuple(map(float, row)) for row in session.execute(query)]
+    return np.array(found, dtype=np.float64).reshape(-1, 5)
 
 
-def version(session: Session) -> tuple[int, str]:
-    """Changes whenever a warning changes."""
-    number, newest = session.execute(select(func.count(W.id), func.max(W.updated_at))).one()
-    return int(number), str(newest)
+def _whole(value: ColumnElement[Any], dialect: str) -> ColumnElement[Any]:
+    # PostgreSQL's cast rounds, SQLite's cuts; SQLite may have no floor().
+    return func.floor(value) if dialect == "postgresql" else cast(value, Integer)
+
+
+def more_than(session: Session, search: Search, number: int) -> bool:
+    """Whether more are found than a number; a box is met by bounding boxes."""
+    query = _selected(session, search, select(W.id)).limit(number + 1).subquery()
+    return int(session.scalar(select(func.count()).select_from(query)) or 0) > number
+
+
+def span(session: Session, search: Search) -> tuple[datetime, datetime] | None:
+    """First and last ``issued_at`` of what is found; None where nothing is."""
+    first = session.scalar(_selected(session, search, select(func.min(W.issued_at))))
+    last = session.scalar(_selected(session, search, select(func.max(W.issued_at))))
+    return None if first is None or last is None else (first, last)
+
+
+def version(session: Session) -> tuple[Any, ...]:
+    """Changes whenever a warning does: with a vote, an edit, an evaluation, a run's beginning, end.
+
+    Asked before every picture of the map: so of small tables and keys only.
+    """
+    newest = (
+        func.max(W.id),
+        func.max(ReviewRow.id),
+        func.max(EditRow.id),
+        func.max(AcquisitionRow.evaluated_at),
+        func.max(RunRow.id),
+        func.max(RunRow.finished_at),
+    )
+    return tuple(str(session.scalar(select(value))) for value in newest)

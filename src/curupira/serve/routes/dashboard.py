@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter
@@ -34,8 +35,7 @@ def config(site: SiteHere, person: Asking) -> dict[str, Any]:
     """What the pages need to know first."""
     found = collect(site.workspace)
     with site.store.reading() as session:
-        times = searches.columns(session, Search(hidden=site.hidden(person)), ["issued_at"])
-    days = [t[0] for t in times]
+        days = searches.span(session, Search(hidden=site.hidden(person)))
     withheld = site.withheld(person)
     names = [n for n in layer_files(site.workspace) if n != "area" and n not in withheld]
     layers = [{"name": n, "kind": "overlay", "title": n.replace("_", " ")} for n in names]
@@ -48,10 +48,10 @@ def config(site: SiteHere, person: Asking) -> dict[str, Any]:
         "languages": ["pt", "en", "es"],
         "role": None if person.role is None else person.role.value,
         "preset": site.workspace.preset.name,
-        "attribution": attribution(sorted({day.year for day in days}) or [site.now().year]),
+        "attribution": attribution(_years(days, site.now())),
         "days": {
-            "first": plain(min(days).date()) if days else None,
-            "last": plain(max(days).date()) if days else None,
+            "first": plain(days[0].date()) if days else None,
+            "last": plain(days[1].date()) if days else None,
         },
         "tile_minzoom": 4,
         "tile_maxzoom": 16,
@@ -62,3 +62,8 @@ def config(site: SiteHere, person: Asking) -> dict[str, Any]:
         "product_bands": [name for name, _ in BANDS],
         "freshness": tallies.freshness(found, site.now(), site.params.stale_days),
     }
+
+
+def _years(span: tuple[datetime, datetime] | None, now: datetime) -> list[int]:
+    first, last = (now, now) if span is None else span
+    return list(range(first.year, last.year + 1))

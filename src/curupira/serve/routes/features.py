@@ -103,8 +103,8 @@ def collection(request: Request, site: SiteHere, person: Asking) -> dict[str, An
 
 def _collection(request: Request, site: Site, person: Person) -> dict[str, Any]:
     with site.store.reading() as session:
-        times = searches.columns(session, Search(hidden=site.hidden(person)), ["issued_at"])
-    span = [_stamp(times[-1][0]), _stamp(times[0][0])] if times else [None, None]
+        times = searches.span(session, Search(hidden=site.hidden(person)))
+    span = [None, None] if times is None else [_stamp(moment) for moment in times]
     base = "/ogc/collections/warning"
     return {
         "id": "warning",
@@ -171,13 +171,13 @@ def items(
         hidden=site.hidden(person),
     )
     with site.store.reading() as session:
-        keys = searches.ids(session, search)
-        rows = searches.rows(session, keys[offset : offset + limit])
+        total, keys = searches.page(session, search, "-issued_at", limit, offset)
+        rows = searches.rows(session, keys)
         edited = edits.current(session, [row.warning_id for row in rows])
     path = request.url.path
     query = dict(request.query_params)
     links = [_link(request, f"{path}?{urlencode(query)}", "self", GEO)]
-    if offset + limit < len(keys):
+    if offset + limit < total:
         after = urlencode(query | {"offset": str(offset + limit)})
         links.append(_link(request, f"{path}?{after}", "next", GEO))
     if offset:
@@ -188,7 +188,7 @@ def items(
         "features": [_feature(row, edited, site, person) for row in rows],
         "links": links,
         "timeStamp": _stamp(site.now()),
-        "numberMatched": len(keys),
+        "numberMatched": total,
         "numberReturned": len(rows),
     }
     return JSONResponse(document, media_type=GEO)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import shapely
 from fastapi import APIRouter, Query, Response
@@ -26,13 +28,18 @@ from curupira.store import edit as edits
 from curupira.store import review as reviews
 from curupira.store import search as searches
 from curupira.store import warning as warnings
+from curupira.store.geometry import Bounds
 from curupira.store.search import Search
 from curupira.store.tables import WarningRow
 from curupira.validate import agreement, verdicts
 
 router = APIRouter(prefix="/api", tags=["warning"])
-#: Polygons in one answer; above the second number low zooms get cells instead.
-MOST_FEATURES, CELLS_ABOVE, CELLS_BELOW_ZOOM = 20_000, 2_000, 9
+#: Polygons in one answer; above the second number zooms below the third get cells instead.
+MOST_FEATURES, CELLS_ABOVE, CELLS_BELOW_ZOOM = 20_000, 2_000, 12
+#: Below this zoom the cells of the whole area are kept.
+WHOLE_BELOW_ZOOM = 9
+#: Whatever the store says of changes, no answer is kept longer, seconds.
+STALE_S = 60
 _MAP = (
     *("warning_id", "status", "intensity_class", "issued_at", "first_flag_date", "area_ha"),
     *("confidence", "mining_score", "priority", "verdict"),
@@ -64,11 +71,10 @@ def listed(
 ) -> dict[str, Any]:
     """Warnings, page by page."""
     with site.store.reading() as session:
-        found = searches.ids(session, search, sort)
-        rows = searches.rows(session, found[offset : offset + limit])
-        items = [summary(row, site, person) for row in rows]
+        total, keys = searches.page(session, search, sort, limit, offset)
+        items = [summary(row, site, person) for row in searches.rows(session, keys)]
     after = offset + limit
-    return {"total": len(found), "items": items, "next": after if after < len(found) else None}
+    return {"total": total, "items": items, "next": after if after < total else None}
 
 
 @router.get("/warnings.geojson")
@@ -77,70 +83,68 @@ def mapped(
 ) -> Response:
     """Warnings for the map: polygons, or cells where there are too many for the zoom."""
     with site.store.reading() as session:
-        number = searches.count(session, search)
-        state = searches.version(session)
-    cells = zoom < CELLS_BELOW_ZOOM and number > CELLS_ABOVE
-    body = _map_body(site, search, int(zoom) if cells else None, state)
+        state = (*searches.version(session), int(site.now().timestamp()) // STALE_S)
+        many = zoom < CELLS_BELOW_ZOOM and searches.more_than(session, search, CELLS_ABOVE)
+    if many:
+        # Far out, all cells are kept, and moving the map asks the database nothing.
+        kept = replace(search, bbox=None) if zoom < WHOLE_BELOW_ZOOM else search
+        body = _cells_body(_cells(site, kept, int(zoom), state), search.bbox)
+    else:
+        body = _polygons_body(site, search, state)
     return Response(body, media_type="application/geo+json")
 
 
-@lru_cache(maxsize=32)
-def _map_body(site: Site, search: Search, zoom: int | None, _: tuple[int, str]) -> bytes:
-    names = ("geom", *_MAP)
+@lru_cache(maxsize=64)
+def _cells(site: Site, search: Search, zoom: int, _: tuple[Any, ...]) -> npt.NDArray[np.float64]:
+    """Sums over squares of 16 pixels of the map, as ``searches.cells``."""
     with site.store.reading() as session:
-        rows = searches.columns(
-            session, search, names, None if zoom is not None else MOST_FEATURES + 1
-        )
-        edited = edits.current(session)
-    features = _polygons(rows[:MOST_FEATURES], edited) if zoom is None else _cells(rows, zoom)
-    document: dict[str, Any] = {"type": "FeatureCollection", "features": features}
-    if zoom is None and len(rows) > MOST_FEATURES:
-        document["truncated"] = True
+        return searches.cells(session, search, 360 / 2**zoom / 16)
+
+
+def _cells_body(cells: npt.NDArray[np.float64], bbox: Bounds | None) -> bytes:
+    if bbox is not None:
+        west, south, east, north = bbox
+        x, y = cells[:, 0], cells[:, 1]
+        cells = cells[(x >= west) & (x <= east) & (y >= south) & (y <= north)]
+    features = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Point", "coordinates": [round(x, 6), round(y, 6)]},
+            "properties": {
+                "cluster": True,
+                "count": int(n),
+                "area_ha": round(area, 2),
+                "confirmed": int(sure),
+            },
+        }
+        for x, y, n, area, sure in cells.tolist()
+    ]
+    document = {"type": "FeatureCollection", "features": features}
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def _polygons(rows: list[tuple[Any, ...]], edited: dict[str, Any]) -> list[dict[str, Any]]:
-    shapes = [edited.get(row[1], row[0]) for row in rows]
+@lru_cache(maxsize=32)
+def _polygons_body(site: Site, search: Search, _: tuple[Any, ...]) -> bytes:
+    with site.store.reading() as session:
+        rows = searches.columns(session, search, ("geom", *_MAP), MOST_FEATURES + 1)
+        edited = edits.current(session)
+    kept = rows[:MOST_FEATURES]
+    shapes = [edited.get(row[1], row[0]) for row in kept]
     texts: list[str] = list(shapely.to_geojson(shapely.transform(shapes, _rounded)))
-    return [
-        {
-            "type": "Feature",
-            "geometry": json.loads(text),
-            "properties": {name: plain(v) for name, v in zip(_MAP, row[1:], strict=True)},
-        }
-        for row, text in zip(rows, texts, strict=True)
-    ]
+    features = ",".join(
+        f'{{"type":"Feature","geometry":{text},"properties":{_properties(row[1:])}}}'
+        for row, text in zip(kept, texts, strict=True)
+    )
+    cut = '"truncated":true,' if len(rows) > MOST_FEATURES else ""
+    return f'{{"type":"FeatureCollection",{cut}"features":[{features}]}}'.encode()
 
 
-def _rounded(xy: np.typing.NDArray[np.float64]) -> np.typing.NDArray[np.float64]:
+def _properties(values: tuple[Any, ...]) -> str:
+    return json.dumps({name: plain(v) for name, v in zip(_MAP, values, strict=True)})
+
+
+def _rounded(xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.round(xy, 6)
-
-
-def _cells(rows: list[tuple[Any, ...]], zoom: int) -> list[dict[str, Any]]:
-    """Sums over squares of 16 pixels of the map."""
-    side = 360 / 2**zoom / 16
-    points = shapely.get_coordinates(shapely.centroid([row[0] for row in rows]))
-    keys, home = np.unique(np.floor(points / side).astype(np.int64), axis=0, return_inverse=True)
-    home = home.reshape(-1)
-    area = np.array([row[_MAP.index("area_ha") + 1] for row in rows], dtype=np.float64)
-    sure = np.array([row[_MAP.index("status") + 1] == "confirmed" for row in rows], dtype=float)
-    n = np.bincount(home, minlength=len(keys))
-    ha, confirmed = np.bincount(home, area), np.bincount(home, sure)
-    x = np.bincount(home, points[:, 0]) / n
-    y = np.bincount(home, points[:, 1]) / n
-    return [
-        {
-            "type": "Feature",
-            "geometry": {"type": "Point", "coordinates": [round(x[k], 6), round(y[k], 6)]},
-            "properties": {
-                "cluster": True,
-                "count": int(n[k]),
-                "area_ha": round(float(ha[k]), 2),
-                "confirmed": int(confirmed[k]),
-            },
-        }
-        for k in range(len(keys))
-    ]
 
 
 def acquisition_json(site: Site, a: Acquisition) -> dict[str, Any]:
