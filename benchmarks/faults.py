@@ -30,7 +30,7 @@ import time
 import traceback
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -278,10 +278,9 @@ class Campaign:
         process = self._start(workspace)
         process.join(self._moment())
         ballast = self.folder / "ballast"
-        room = shutil.disk_usage(self.folder).free - int(10 ** self.rng.uniform(0, 5.5))
+        left = int(10 ** self.rng.uniform(0, 5.5))
         try:
-            with ballast.open("wb") as stream:
-                os.posix_fallocate(stream.fileno(), 0, max(room, 1))
+            fill(ballast, left)
             process.join()
         finally:
             ballast.unlink()
@@ -382,6 +381,19 @@ class Campaign:
         self.tally.wrong["delivery lost"] += sum(told[i][:1] != ["new"] for i in owed)
         self.tally.wrong["delivery lost"] += sum(told[i][-1] != "correction" for i in false)
         self.tally.wrong["delivered twice"] += sum(k.count("new") > 1 for k in told.values())
+
+
+def fill(path: Path, left: int) -> None:
+    """Write a file until so many bytes are left, while others write and remove theirs."""
+    with path.open("wb") as stream:
+        size = 0
+        for _ in range(100):
+            room = shutil.disk_usage(path.parent).free - left
+            if room <= 0:
+                return
+            with suppress(OSError):  # somebody was quicker: look again
+                os.posix_fallocate(stream.fileno(), 0, size + room)
+                size += room
 
 
 @contextmanager
