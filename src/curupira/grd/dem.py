@@ -50,7 +50,7 @@ class Dem:
         above the ellipsoid.
     on_gap
         What a place without a height does: ``fill`` takes the geoid (sea level) and flags it,
-        ``refuse`` is an error.
+        ``refuse`` is an error (``refuse_gap``).
     """
 
     files: tuple[str, ...]
@@ -102,12 +102,12 @@ def read_heights(dem: Dem, box: GeoBox) -> tuple[Float32, npt.NDArray[np.bool_]]
     Returns
     -------
     height_m, gap
-        ``(y, x)`` float32 metres without NaN, and where no file had a height.
+        ``(y, x)`` float32 metres without NaN (the geoid in gaps), and where no file had a height.
 
     Raises
     ------
     InputError
-        If there are gaps and the DEM is to refuse them, or heights no ground has.
+        If there are heights that no ground has.
     """
     height = np.full(box.shape, np.nan, dtype=np.float32)
     for name in dem.files:
@@ -119,13 +119,6 @@ def read_heights(dem: Dem, box: GeoBox) -> tuple[Float32, npt.NDArray[np.bool_]]
         if not np.isnan(height).any():
             break
     gap = np.isnan(height)
-    if gap.any() and dem.on_gap == "refuse":
-        raise InputError(
-            f"{100 * gap.mean():.1f} % of the target grid has no height",
-            where=dem.files[0],
-            remedy="give a DEM that covers the scene, or fill gaps with sea level "
-            "(they are flagged in the mask)",
-        )
     found = height[~gap]
     if found.size and not (_HEIGHTS_M[0] < found.min() and found.max() < _HEIGHTS_M[1]):
         raise InputError(
@@ -137,6 +130,23 @@ def read_heights(dem: Dem, box: GeoBox) -> tuple[Float32, npt.NDArray[np.bool_]]
     if dem.geoid is not None:
         height += geoid_height(dem.geoid, box)
     return height, gap
+
+
+def refuse_gap(dem: Dem, gap: npt.NDArray[np.bool_]) -> None:
+    """Refuse a grid with places without a height.
+
+    Raises
+    ------
+    InputError
+        If there is one.
+    """
+    if gap.any():
+        raise InputError(
+            f"{100 * gap.mean():.1f} % of a part of the target grid has no height",
+            where=dem.files[0],
+            remedy="give a DEM that covers the scene, or fill gaps with sea level "
+            "(they are flagged in the mask)",
+        )
 
 
 def geoid_height(path: Path, box: GeoBox) -> Float32:

@@ -9,11 +9,11 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 from odc.geo.geobox import GeoBox
 
 from curupira.blocks import Window
 from curupira.errors import InputError
+from curupira.lee import additive_variance, lee
 from curupira.mining.params import BandParams
 from curupira.units import from_db, to_db
 
@@ -173,69 +173,8 @@ def _filtered(db: FloatArray, params: BandParams) -> FloatArray:
         return db
     if params.lee == "linear":
         return to_db(lee(from_db(db), params.lee_window, params.lee_looks))
-    # Speckle of L looks is additive in dB, with (10 / ln 10)^2 trigamma(L) as its variance.
-    from scipy.special import polygamma
-
-    noise = (10 / np.log(10)) ** 2 * float(polygamma(1, params.lee_looks))
+    noise = additive_variance(params.lee_looks)
     return lee(db, params.lee_window, params.lee_looks, additive_variance=noise)
-
-
-def lee(
-    image: FloatArray, window: int, looks: float, *, additive_variance: float | None = None
-) -> FloatArray:
-    """Lee filter (Lee 1981) with a square window, reflected borders.
-
-    Parameters
-    ----------
-    image
-        ``(y, x)``; NaN missing. Statistics are over the valid pixels of a window; NaN where the
-        centre is NaN.
-    window
-        Side, pixels, odd.
-    looks
-        Equivalent number of looks; the relative noise variance is ``1 / looks``.
-    additive_variance
-        Variance of additive noise instead (an image in dB).
-
-    Returns
-    -------
-    float32 ``(y, x)``
-        ``mean + b (image - mean)``, b in [0, 1].
-    """
-    additive = -1.0 if additive_variance is None else additive_variance
-    padded = np.pad(image.astype(np.float32), window // 2, mode="symmetric")
-    found: FloatArray = _lee(padded, window // 2, 1 / looks, additive)
-    return found
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _lee(padded: FloatArray, half: int, relative: float, additive: float) -> FloatArray:
-    # Pixel by pixel, in one order: the same pixels give the same bits wherever a block begins.
-    rows, columns = padded.shape[0] - 2 * half, padded.shape[1] - 2 * half
-    out = np.full((rows, columns), np.nan, dtype=np.float32)
-    for y in range(rows):
-        for x in range(columns):
-            if np.isnan(padded[y + half, x + half]):
-                continue
-            # Relative to the centre, so that the variance keeps its digits in one pass.
-            centre = np.float64(padded[y + half, x + half])
-            count, total, squares = 0, 0.0, 0.0
-            for v in range(y, y + 2 * half + 1):
-                for u in range(x, x + 2 * half + 1):
-                    value = np.float64(padded[v, u]) - centre
-                    if not np.isnan(value):
-                        count += 1
-                        total += value
-                        squares += value * value
-            apart = total / count
-            variance = squares / count - apart * apart
-            mean = centre + apart
-            signal = variance - additive
-            if additive < 0:
-                signal = (variance - mean * mean * relative) / (1 + relative)
-            weight = min(max(signal / variance, 0.0), 1.0) if variance > 0 else 0.0
-            out[y, x] = mean - weight * apart
-    return out
 
 
 def read_bands(scene: RadarScene, window: Window, params: BandParams) -> FloatArray:
