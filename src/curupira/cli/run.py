@@ -58,6 +58,7 @@ def run(
     """
     from curupira.config import Workspace
     from curupira.pipelines import daily
+    from curupira.pipelines.status import collect
 
     if date is not None and (since is not None or until is not None):
         raise ConfigError(
@@ -95,6 +96,10 @@ def run(
         f"warnings: {counts['issued']} new, {counts['confirmed']} confirmed, "
         f"{counts['expired']} expired, {counts['withdrawn']} withdrawn"
     )
+    if not counts["evaluated"] + counts["reused"]:
+        notice = collect(opened)["notice"]
+        if notice:
+            say(notice)
     for scene_id, reason in summary.quarantined:
         err.print(f"quarantined {scene_id}: {reason}", markup=False)
     for acquisition_id, error in summary.refused.items():

@@ -38,7 +38,7 @@ from curupira.pipelines.overlay import Overlays
 from curupira.pipelines.products import drop_product, product_path, product_sink, write_item
 from curupira.pipelines.rulings import Rulings
 from curupira.pipelines.rulings import load as load_rulings
-from curupira.pipelines.sar_mask import masking, news_since
+from curupira.pipelines.sar_mask import masking
 from curupira.pipelines.warn import detect_acquisition
 from curupira.progress import Report
 from curupira.records import Acquisition, group_acquisitions
@@ -84,7 +84,7 @@ class Evaluator:
             self.now,
             self.counts,
             mining,
-            news_since(self.detector.preset, self.since),
+            self.since,
         )
 
     def use(self, reader: CubeReader) -> None:
@@ -210,7 +210,7 @@ class Evaluator:
                 for a in known
                 if a.day >= self.since and rows[a.acquisition_id].evaluated_at is not None
             }
-        book = self.keeper.new_book()
+        book = self.keeper.new_book(known)
         before = [o for o in stored.values() if o.acquisition.acquired < start]
         rulings = self._rulings.fresh()
         for outcome in before:

@@ -16,7 +16,7 @@ from curupira.store import run as runs
 from curupira.store import scene as scenes
 from curupira.store import warning as warnings
 from curupira.store.session import Store
-from curupira.store.tables import AcquisitionRow, RunRow
+from curupira.store.tables import AcquisitionRow, RunRow, SceneRow
 
 #: A pause longer than this many usual intervals is a gap.
 GAP_FACTOR = 1.5
@@ -49,7 +49,24 @@ def collect(workspace: Workspace) -> dict[str, Any]:
             "pending_evaluation": sum(row.dirty for row in passes),
             "deliveries": deliveries.counts(session),
             "coverage_km2": coverage(workspace),
+            "notice": _notice(workspace, last),
         }
+
+
+def _notice(workspace: Workspace, last: SceneRow | None) -> str | None:
+    """Why there can be no warnings yet, and what to do; None where there can be."""
+    if last is None or last.acquired is None:
+        return (
+            "no image taken in yet: `curupira source check` tells what the source offers "
+            "over the area"
+        )
+    since = workspace.monitor.algorithm.monitor_since
+    if last.acquired.date() >= since:
+        return None
+    return (
+        f"every image is from before {since} and serves as history only: to monitor the past, "
+        "set an earlier day in [algorithm] monitor_since"
+    )
 
 
 def gaps(passes: Sequence[AcquisitionRow]) -> list[dict[str, Any]]:
@@ -101,6 +118,8 @@ def in_words(found: dict[str, Any]) -> list[str]:
         lines.append(
             f"area: {km2['area']} km2, monitored {km2['monitored']}, masked {km2['masked']}"
         )
+    if found["notice"]:
+        lines.append(found["notice"])
     if found["pending_evaluation"]:
         lines.append(f"waiting for evaluation: {found['pending_evaluation']} acquisitions")
     lines += [f"quarantined {q['scene']}: {q['reason']}" for q in found["quarantined"]]

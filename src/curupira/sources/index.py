@@ -85,7 +85,13 @@ def build_index(
     folder = Path(folder)
     if not folder.is_dir():
         raise ConfigError("is no folder", where=folder, remedy="name the folder of the GeoTIFFs")
-    report = on_bad or _raise
+    tell = on_bad or _raise
+    reasons: list[str] = []
+
+    def report(name: str, error: InputError) -> None:
+        reasons.append(str(error))
+        tell(name, error)
+
     defaults = Defaults(platform, relative_orbit, orbit_state)
     by_scene: dict[str, list[_Entry]] = {}
     for path in _rasters(folder):
@@ -106,9 +112,11 @@ def build_index(
         items.append(scene_item(scene, entries[0].place, radiometry=radiometry, scale=scale))
     if not items:
         raise InputError(
-            "holds no GeoTIFF that can be used",
+            f"none of its {len(reasons)} images can be used; the first: {reasons[0]}"
+            if reasons
+            else "holds no GeoTIFF",
             where=folder,
-            remedy="look at the reasons above, or name another folder",
+            remedy="name another folder" if not reasons else "mend them, or name another folder",
         )
     return write_catalogue(
         output or folder,
