@@ -37,7 +37,7 @@ from curupira.pipelines import workspace as workspaces
 from curupira.pipelines.accuracy import Judged, false_causes, read_truth
 from curupira.pipelines.backlog import backlog
 from curupira.pipelines.images import Detector, bounding_window, footprint, select_images
-from curupira.pipelines.sar_mask import masking, news_since
+from curupira.pipelines.sar_mask import masking, news_after
 from curupira.pipelines.warn import detect_acquisition
 from curupira.records import Acquisition, Asset, Scene, group_acquisitions
 from curupira.simulate.district import SimulatedDistrict, simulate_district
@@ -177,7 +177,7 @@ def detect(district: District, preset: presets.Preset) -> tuple[Case, pd.DataFra
     book = Book(
         float(detector.grid.resolution.x) ** 2,
         lambda g: float(area_ha(np.array([g], dtype=object), crs, rule)[0]),
-        news_since(preset, since),
+        news_after(preset, known, since),
     )
     events = read_truth(district.opened, district.folder / "truth.gpkg")
     sightings: dict[int, list[Sighting]] = {}
@@ -244,7 +244,7 @@ def _row(
         "warning": home.key,
         "true": any(e.start > since for e in near),
         "old": bool(near) and all(e.start <= since for e in near),
-        "confirmed": o.confirmed,
+        "confirmed": home.confirmed_at is not None,
         **{name: getattr(o, name) for name in names},
         "perimeter_m": o.geometry.length,
         "since_first_flag": (a.day - o.first_flag).days,

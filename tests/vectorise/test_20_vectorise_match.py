@@ -118,8 +118,8 @@ def test_of_several_the_oldest_stays_and_the_others_merge_into_it() -> None:
 
 
 def test_what_was_flagged_before_the_watch_began_stays_preliminary() -> None:
-    b = Book(PIXEL, lambda g: float(g.area) / 1e4, news_since=DAY0 + timedelta(days=10))
-    early, late = DAY0 + timedelta(days=9), DAY0 + timedelta(days=10)
+    b = Book(PIXEL, lambda g: float(g.area) / 1e4, news_after=DAY0 + timedelta(days=10))
+    early, late = DAY0 + timedelta(days=10), DAY0 + timedelta(days=11)
     old = seen(12, cells(0, 0, 6, 6), first_flag=early)
     fold(b, 12, old, seen(12, cells(10, 0, 16, 6), seq=1, confirmed=True, first_flag=late))
     # Its later polygons may begin later: what was seen once is remembered.

@@ -27,6 +27,7 @@ from curupira.pipelines.images import Detector
 from curupira.pipelines.mine_warnings import MiningScores
 from curupira.pipelines.overlay import Overlays, rank
 from curupira.pipelines.rulings import judge
+from curupira.pipelines.sar_mask import news_after
 from curupira.pipelines.warn import Detection
 from curupira.records import Acquisition
 from curupira.store import acquisition as acquisitions
@@ -65,7 +66,7 @@ class Bookkeeper:
     now: Callable[[], datetime]
     counts: Counter[str]
     mining: MiningScores | None = None
-    news_since: date | None = None
+    since: date = date.min
 
     @property
     def frame(self) -> Frame:
@@ -77,19 +78,22 @@ class Bookkeeper:
         """Area of a grid pixel."""
         return float(self.detector.grid.resolution.x) ** 2
 
-    def new_book(self) -> Book:
-        """An empty book that measures areas by the preset's rule."""
+    def new_book(self, known: Sequence[Acquisition]) -> Book:
+        """An empty book that measures areas by the preset's rule.
+
+        ``known``: all acquisitions.
+        """
         rule = VectoriseParams.from_preset(self.detector.preset).polygon.area_crs
         crs = CRS(str(self.detector.grid.crs))
 
         def area(geometry: BaseGeometry) -> float:
             return float(area_ha(np.array([geometry], dtype=object), crs, rule)[0])
 
-        return Book(self.pixel_area_m2, area, self.news_since)
+        return Book(self.pixel_area_m2, area, news_after(self.detector.preset, known, self.since))
 
     def load_book(self, session: Session, known: Sequence[Acquisition]) -> Book:
         """Warnings that the next acquisition depends on, in the order of their founding."""
-        book = self.new_book()
+        book = self.new_book(known)
         order = {a.acquisition_id: n for n, a in enumerate(known)}
         entries = [entry(row, 0, self.frame) for row in warnings.for_matching(session)]
         entries.sort(key=lambda e: (order[e.founding.acquisition_id], e.founding.seq))

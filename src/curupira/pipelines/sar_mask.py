@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Literal
 
@@ -13,6 +14,7 @@ from curupira.blocks import Window
 from curupira.codes import ClosedReason, IntensityClass
 from curupira.pipelines.images import Detector
 from curupira.presets import Preset
+from curupira.records import Acquisition
 from curupira.vectorise.match import Book
 
 
@@ -37,9 +39,15 @@ class SarMaskParams(BaseModel):
         return cls.model_validate(dict(preset.section("sar_mask")))
 
 
-def news_since(preset: Preset, since: date) -> date | None:
-    """From which day on something is news; None if the preset warns of older things too."""
-    return since if SarMaskParams.from_preset(preset).backlog == "masked" else None
+def news_after(preset: Preset, known: Sequence[Acquisition], since: date) -> date | None:
+    """Day up to which a flag is no news where the preset masks the backlog; else None.
+
+    It is the first acquisition since monitoring began: what is flagged there may have happened
+    before. Only what an image of the watch has seen undisturbed is known to be a change since.
+    """
+    if SarMaskParams.from_preset(preset).backlog == "warned":
+        return None
+    return min((a.day for a in known if a.day >= since), default=None)
 
 
 def masking(book: Book, day: date, window: Window, detector: Detector) -> list[BaseGeometry]:

@@ -113,13 +113,13 @@ class Book:
         Area of a grid pixel; an overlap of one pixel or more is a match.
     area_ha
         Area of a geometry in the grid's CRS, in hectares, by the preset's rule.
-    news_since
-        A warning that was ever flagged before this day is never confirmed: it is no change since.
+    news_after
+        A warning ever flagged on this day or before is never confirmed: it may be older news.
     """
 
     pixel_area_m2: float
     area_ha: Callable[[BaseGeometry], float]
-    news_since: date | None = None
+    news_after: date | None = None
     entries: dict[int, Entry] = field(default_factory=dict)
     next_key: int = 0
 
@@ -244,7 +244,7 @@ class Book:
 
     def _confirm(self, entry: Entry, observations: Sequence[Observation], clock: datetime) -> None:
         """Confirm a preliminary warning when one of the polygons fulfils the preset's rule."""
-        old = self.news_since is not None and entry.first_flag < self.news_since
+        old = self.news_after is not None and entry.first_flag <= self.news_after
         confirming = next((o for o in observations if o.confirmed), None)
         if confirming is not None and not old and entry.status is Status.PRELIMINARY:
             entry.move_to(Status.CONFIRMED)
