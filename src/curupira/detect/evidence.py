@@ -26,6 +26,7 @@ from curupira.detect.lanes import (
     log2,
     pick_median,
     strips_of,
+    wide,
 )
 from curupira.detect.networks import median_network
 from curupira.detect.params import EvidenceParams, ThresholdParams
@@ -231,6 +232,7 @@ def _log_normal(x: npt.NDArray[np.float64], mean: float, sd: float) -> npt.NDArr
 def _deviation_strips(
     stack: FloatArray, centre: FloatArray, network: npt.NDArray[np.int64], out: FloatArray
 ) -> None:
+    wide()
     dates, pixels = stack.shape
     wires = np.empty((dates, LANES), np.float32)
     sign = np.empty(LANES, np.float32)
@@ -291,6 +293,7 @@ def _sum_strips(
     issue: IntArray,
     peak: FloatArray,
 ) -> None:
+    wide()
     dates, pixels = ratio.shape
     total = np.empty(_STRIP, np.float32)
     start = np.empty(_STRIP, np.int32)

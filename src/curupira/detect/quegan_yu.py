@@ -11,12 +11,21 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from curupira.detect.lanes import LANES, Float32, border_index, kernel, load_strip, store_strip
+from curupira.detect.lanes import (
+    LANES,
+    Float32,
+    border_index,
+    kernel,
+    load_strip,
+    store_strip,
+    wide,
+)
 from curupira.detect.networks import median_network
 from curupira.detect.windows import (
     PAIR_ROWS,
     PITCH,
     median5_pair,
+    median5_pair_gaps,
     repair_median5,
     sort_columns,
     window_mean,
@@ -124,6 +133,7 @@ def _accumulate(
     centre: Float32, expected: Float32, total: Float32, count: Float32, kept: Float32
 ) -> None:
     """Add image / expectation of one strip to the sums; ``kept`` is the expectation, masked."""
+    wide()
     for lane in range(LANES):
         value = centre[lane]
         level = expected[lane]
@@ -151,38 +161,49 @@ def _median5_strips(
     out: Float32,
     factor: Float32,
 ) -> None:
+    wide()
     dates, height, width = stack.shape
-    flat = np.zeros(PAIR_ROWS * PITCH, np.float32)
-    strip = flat.reshape(PAIR_ROWS, PITCH)
+    strips = (width + LANES - 1) // LANES
+    strip = np.zeros((PAIR_ROWS, PITCH), np.float32)
+    filled = np.zeros((PAIR_ROWS, PITCH), np.float32)
+    flat = strip.reshape(-1)
     ordered = np.empty(4 * PITCH, np.float32)
-    medians = np.empty(2 * LANES, np.float32)
+    medians = np.zeros(2 * LANES, np.float32)
+    lower = np.empty(2 * LANES, np.float32)
+    gone = np.empty((2, LANES), np.float32)
     wires = np.empty((25, LANES), np.float32)
     work = np.empty((2, LANES), np.float32)
     touched = np.empty(LANES, np.int64)
     kept = np.empty(LANES, np.float32)
-    total = np.empty((2, LANES), np.float32)
-    count = np.empty((2, LANES), np.float32)
+    total = np.empty((strips, 2, LANES), np.float32)
+    count = np.empty((strips, 2, LANES), np.float32)
     for y in range(0, height, 2):
         below = min(2, height - y)
-        for first in range(0, width, LANES):
-            x0 = max(min(first, width - LANES), 0)
-            total[:] = 0
-            count[:] = 0
-            for t in range(dates):
+        total[:] = 0
+        count[:] = 0
+        # Along the rows within each date: strip by strip through all dates, every access would be
+        # on another page of memory.
+        for t in range(dates):
+            for s in range(strips):
+                x0 = max(min(s * LANES, width - LANES), 0)
                 missing = load_strip(stack[t], rows, columns, y, x0, 2, strip)
-                sort_columns(flat, ordered)
-                median5_pair(flat, ordered, medians)
-                if missing > 0:
+                if missing == 0:
+                    sort_columns(flat, ordered)
+                    median5_pair(flat, ordered, medians)
+                elif missing < PAIR_ROWS * (LANES + 4):
+                    median5_pair_gaps(strip, filled, ordered, lower, gone, medians)
                     for k in range(2):
-                        expected = medians[k * LANES : (k + 1) * LANES]
-                        repair_median5(strip[k : k + 5], network, touched, wires, work, expected)
+                        part, out_k = strip[k : k + 5], medians[k * LANES : (k + 1) * LANES]
+                        repair_median5(part, gone[k], network, touched, wires, work, out_k)
                 for k in range(below):
                     expected = medians[k * LANES : (k + 1) * LANES]
-                    _accumulate(strip[2 + k, 2:], expected, total[k], count[k], kept)
+                    _accumulate(strip[2 + k, 2:], expected, total[s, k], count[s, k], kept)
                     if slot[t] >= 0:
                         store_strip(kept, out[slot[t], y + k, x0:])
+        for s in range(strips):
+            x0 = max(min(s * LANES, width - LANES), 0)
             for k in range(below):
-                _store_factor(total[k], count[k], factor[y + k, x0:])
+                _store_factor(total[s, k], count[s, k], factor[y + k, x0:])
 
 
 @kernel
@@ -196,6 +217,7 @@ def _median_strips(
     out: Float32,
     factor: Float32,
 ) -> None:
+    wide()
     dates, height, width = stack.shape
     halo = window // 2
     strip = np.empty((window, LANES + 2 * halo), np.float32)
@@ -225,6 +247,7 @@ def _box_strips(
     out: Float32,
     factor: Float32,
 ) -> None:
+    wide()
     dates, height, width = stack.shape
     halo = window // 2
     strip = np.empty((window, LANES + 2 * halo), np.float32)

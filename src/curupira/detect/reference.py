@@ -15,6 +15,7 @@ from curupira.detect.lanes import (
     log2,
     pick_median,
     strips_of,
+    wide,
 )
 from curupira.detect.networks import median_network
 from curupira.errors import InputError
@@ -55,6 +56,7 @@ def reference_level(stack: Float32, minimum: int) -> Float32:
 def _median_strips(
     stack: Float32, minimum: np.float32, network: npt.NDArray[np.int64], out: Float32
 ) -> None:
+    wide()
     dates, pixels = stack.shape
     wires = np.empty((dates, LANES), np.float32)
     sign = np.empty(LANES, np.float32)

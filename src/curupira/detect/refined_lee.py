@@ -25,6 +25,7 @@ from curupira.detect.lanes import (
     kernel,
     load_strip,
     store_strip,
+    wide,
 )
 from curupira.detect.networks import batcher, prune, straight_line
 from curupira.errors import InputError
@@ -202,6 +203,7 @@ _filter = compile_lanes("_filter", _FILTER, _filter_lines(), __name__)
 def _lee_strips(
     image: Float32, rows: Index, columns: Index, nearest: bool, clamp: bool, out: Float32
 ) -> None:
+    wide()
     height, width = image.shape
     flat = np.zeros(7 * _PITCH, np.float32)
     strip = flat.reshape(7, _PITCH)

@@ -23,6 +23,7 @@ from curupira.detect.lanes import (
     log2,
     pick_median,
     strips_of,
+    wide,
 )
 from curupira.detect.networks import median_network
 from curupira.errors import InputError
@@ -160,6 +161,7 @@ def _fit_strip(
     coefficients: Float32,
 ) -> None:
     """Least squares of one strip (t, lane) into ``coefficients`` (3, lane)."""
+    wide()
     # The normal matrix of all dates is known; only what a missing value takes from it is counted.
     for lane in range(LANES):
         sums[0, lane] = gram[0, 0]
@@ -199,6 +201,7 @@ def _fit_strip(
 @kernel
 def _solve(sums: npt.NDArray[np.float64], coefficients: Float32) -> None:
     """Solve the 3 x 3 normal equations of each lane; NaN where they are ill-conditioned."""
+    wide()
     limit = MAXIMUM_CONDITION * MAXIMUM_CONDITION
     for lane in range(LANES):
         n = sums[0, lane]
@@ -246,6 +249,7 @@ def _recentre_strip(
     shift: Float32,
 ) -> None:
     """Turn the intercepts in ``shift`` into intercept - series median."""
+    wide()
     for k in range(used.shape[0]):
         for lane in range(LANES):
             wires[k, lane] = octaves[used[k], lane]
@@ -267,6 +271,7 @@ def _stabilise_strips(
     linear: bool,
     out: Float32,
 ) -> None:
+    wide()
     dates, pixels = stack.shape
     octaves = np.empty((dates, LANES), np.float32)
     wires = np.empty((used.shape[0], LANES), np.float32)

@@ -14,6 +14,7 @@ from curupira.detect.lanes import (
     exchange,
     kernel,
     pick_median,
+    wide,
 )
 from curupira.detect.networks import batcher, drop_idle, prune, sorted_runs, straight_line
 
@@ -25,33 +26,38 @@ PAIR_ROWS = 6
 PITCH = LANES + TAIL
 
 
-def _median5_lines() -> list[str]:
+def _median5_lines(gaps: bool) -> list[str]:
     """Medians of two 5 x 5 windows, one above the other, from the 6 rows they cover.
 
     The windows share 20 pixels: rows 1 to 4. Of these only ranks 7 to 12 can be the median of a
     window of 25, whatever the five pixels are that it has alone. So: sort the shared columns
     (`sort_columns`), sort ranks 7 to 12 of the 20, sort each window's own row of five,
     and take rank 5 of those six and five.
+
+    With ``gaps`` the value below the median is found as well, by the same step from one rank lower:
+    where one or two of the 25 are missing and stand as +inf, the median lies there or between both.
     """
+    first = 6 if gaps else 7
     shared = [f"v{i}" for i in range(20)]
     lines = [
         f"v{4 * column + row} = columns[{row * PITCH + column} + x]"
         for column in range(5)
         for row in range(4)
     ]
-    middle = range(7, 13)
-    network = prune(drop_idle(batcher(20), sorted_runs(5, 4)), middle)
+    network = prune(drop_idle(batcher(20), sorted_runs(5, 4)), range(first, 13))
     lines += straight_line(network, shared)
     for output, row in enumerate((0, 5)):
         own = [f"w{i}" for i in range(5)]
         lines += [f"w{i} = strip[{row * PITCH + i} + x]" for i in range(5)]
         lines += straight_line(batcher(5), own)
-        # Rank 5 of ascending a (6) and b (5): the least of a5 and max(a[i], b[4 - i]).
-        lines.append("m = v12")
-        for i in range(5):
-            a, b = f"v{7 + i}", f"w{4 - i}"
-            lines += [f"q = {a} if {a} > {b} else {b}", "m = q if q < m else m"]
-        lines.append(f"medians[{output * LANES} + x] = m")
+        for rank in range(first, 8):
+            # Rank 5 of ascending a (6) and b (5): the least of a5 and max(a[i], b[4 - i]).
+            lines.append(f"m = v{rank + 5}")
+            for i in range(5):
+                a, b = f"v{rank + i}", f"w{4 - i}"
+                lines += [f"q = {a} if {a} > {b} else {b}", "m = q if q < m else m"]
+            target = "medians" if rank == 7 else "lower"
+            lines.append(f"{target}[{output * LANES} + x] = m")
     return lines
 
 
@@ -67,7 +73,55 @@ def _column_lines() -> list[str]:
 sort_columns = compile_lanes(
     "sort_columns", "strip, columns", _column_lines(), __name__, LANES + TAIL
 )
-median5_pair = compile_lanes("median5_pair", "strip, columns, medians", _median5_lines(), __name__)
+median5_pair = compile_lanes(
+    "median5_pair", "strip, columns, medians", _median5_lines(False), __name__
+)
+_median5_gaps = compile_lanes(
+    "_median5_gaps", "strip, columns, medians, lower", _median5_lines(True), __name__
+)
+
+
+@kernel
+def median5_pair_gaps(
+    strip: Float32,
+    filled: Float32,
+    columns: Float32,
+    lower: Float32,
+    gone: Float32,
+    medians: Float32,
+) -> None:
+    """`median5_pair` of a strip (PAIR_ROWS, PITCH) with NaN: right where a window misses up to two.
+
+    ``filled`` (as the strip), ``columns`` and ``lower`` are scratch. ``gone`` (2, LANES) receives
+    how many each window misses.
+    """
+    wide()
+    flat = filled.reshape(-1)
+    counts = columns.reshape(4, PITCH)[:2]
+    counts[:] = np.float32(0)
+    for r in range(PAIR_ROWS):
+        source, target = strip[r], filled[r]
+        for i in range(LANES + 4):
+            value = source[i]
+            target[i] = np.float32(np.inf) if np.isnan(value) else value
+        for k in range(max(0, r - 4), min(1, r) + 1):
+            count = counts[k]
+            for i in range(LANES + 4):
+                count[i] += np.float32(1) if np.isnan(source[i]) else np.float32(0)
+    for k in range(2):
+        count, total = counts[k], gone[k]
+        for lane in range(LANES):
+            pairs = (count[lane] + count[lane + 1]) + (count[lane + 2] + count[lane + 3])
+            total[lane] = pairs + count[lane + 4]
+    sort_columns(flat, columns)
+    _median5_gaps(flat, columns, medians, lower)
+    for k in range(2):
+        below, middle, missing = lower[k * LANES :], medians[k * LANES :], gone[k]
+        for lane in range(LANES):
+            a, b = below[lane], middle[lane]
+            one = missing[lane] == np.float32(1)
+            two = missing[lane] == np.float32(2)
+            middle[lane] = a if two else (np.float32(0.5) * (a + b) if one else b)
 
 
 @kernel
@@ -93,24 +147,27 @@ def window_median(
 
 @kernel
 def repair_median5(
-    strip: Float32, network: Index, touched: Index, wires: Float32, work: Float32, out: Float32
+    strip: Float32,
+    gone: Float32,
+    network: Index,
+    touched: Index,
+    wires: Float32,
+    work: Float32,
+    out: Float32,
 ) -> None:
-    """Do again, NaN-aware, the medians of those windows of a row that hold a NaN.
+    """Do again those medians of a row whose windows (5, PITCH) miss more than two of 25.
 
-    They are moved together first: a few scattered NaN then cost a few lanes, not a strip.
+    Windows around a missing pixel are left out: nobody asks for them. The others are moved
+    together first: the edge of a gap then costs a few lanes, not a strip.
     """
     size = 0
-    last = -1
-    for i in range(LANES + 4):
-        missing = False
-        for r in range(5):
-            missing = missing or np.isnan(strip[r, i])
-        if missing:
-            last = i
-        lane = i - 4
-        if lane >= 0 and last >= lane:
+    centre = strip[2, 2:]
+    for lane in range(LANES):
+        if gone[lane] > np.float32(2) and not np.isnan(centre[lane]):
             touched[size] = lane
             size += 1
+    if size == 0:
+        return
     width = min((size + 15) // 16 * 16, LANES)
     for k in range(size, width):
         touched[k] = touched[0]
@@ -128,6 +185,7 @@ def repair_median5(
 @kernel
 def window_mean(strip: Float32, window: int, column: Float32, valid: Float32, out: Float32) -> None:
     """NaN-aware means of one row of windows: columns first, then across."""
+    wide()
     column[:] = 0
     valid[:] = 0
     for r in range(window):
