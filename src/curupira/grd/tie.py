@@ -242,7 +242,11 @@ def tie_error(geometry: RadarGeometry, box: GeoBox, ties: TieGrid, height_m: Flo
     fast_line, fast_sample = _at_points(
         ties.nodes, ties.step, y, x, heights, ties.middle_m, ties.half_m, *ties.samples
     )
-    return float(np.hypot(fast_line - line, fast_sample - sample).max())
+    # Beyond the image both continue the range polynomials by straight lines, each its own.
+    lines, samples = geometry.shape
+    inside = (line >= 0) & (line <= lines - 1) & (sample >= 0) & (sample <= samples - 1)
+    off = np.hypot(fast_line - line, fast_sample - sample)[inside]
+    return float(off.max()) if off.size else 0.0
 
 
 def _sample_table(geometry: RadarGeometry) -> tuple[Floats, Floats, float, float]:
