@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +15,7 @@ from curupira.preprocess.quality import (
     Block,
     Measure,
     QualityParams,
+    excess_db,
     judge,
     measure,
     median_db,
@@ -149,11 +152,34 @@ def test_a_small_displacement_is_put_right_by_whole_pixels() -> None:
 
 def test_a_platforms_offset_is_the_median_of_its_first_images() -> None:
     assert platform_offset([], PARAMS) == 0
-    assert platform_offset([0.4], PARAMS) == 0.4
     # Rain in one of them, and images after the fifth, do not count.
-    assert platform_offset([0.4, 1.8, 0.45, 0.35, 0.4, 9, 9], PARAMS) == 0.4
-    assert platform_offset([0.08, 0.05], PARAMS) == 0
-    assert platform_offset([0.4], PARAMS.model_copy(update={"platform_offset": False})) == 0
+    assert platform_offset([0.6, 1.8, 0.65, 0.55, 0.6, 9, 9], PARAMS) == 0.6
+    assert platform_offset([1.2], PARAMS) == 1.2
+    assert platform_offset([1.2], PARAMS.model_copy(update={"platform_offset": False})) == 0
+
+
+def test_an_offset_that_weather_could_have_made_is_left_alone() -> None:
+    # One wet pass says nothing, five of a kind do; passes that contradict one another do not.
+    assert platform_offset([0.74], PARAMS) == 0
+    assert platform_offset([0.74] * 3, PARAMS) == 0.74
+    assert platform_offset([-0.4, 1.9, 0.7, 2.6, -0.9], PARAMS) == 0
+    assert platform_offset([0.08] * 5, PARAMS.model_copy(update={"weather_db": 0.0})) == 0
+
+
+def test_rain_brightens_unevenly_an_error_of_the_satellite_does_not() -> None:
+    """Figures of real images: OPERA RTC-S1 of 1 January 2023, after a storm."""
+    wet = Measure(1, bias_db=4.21, spread_db=1.02)
+    assert excess_db(wet) == pytest.approx(1.15)
+    assert judge(wet, PARAMS, 20).reason is None
+    assert "max_bias_db" in str(judge(Measure(1, bias_db=4.21, spread_db=0.2), PARAMS, 20).reason)
+    # A darker one could pass for clearings everywhere.
+    assert "max_bias_db" in str(judge(Measure(1, bias_db=-4.2, spread_db=1.0), PARAMS, 20).reason)
+
+
+def test_little_forest_has_no_level() -> None:
+    few = [replace(part, forest=np.zeros_like(part.forest)) for part in blocks()]
+    few[0].forest[:30, :30] = True
+    assert measure(few).bias_db is None
 
 
 @settings(max_examples=20, deadline=None)

@@ -38,7 +38,7 @@ from curupira.units import to_db
 log = logs.get(__name__)
 
 #: Version of the measurement; a change measures every scene again.
-_METHOD = 1
+_METHOD = 2
 #: Least valid images of a reference pixel, and passes of a reference.
 _MINIMUM = 3
 #: Blocks of a scene that are looked at, and their side in pixels.

@@ -20,6 +20,11 @@ BoolArray = npt.NDArray[np.bool_]
 
 #: Pixels of a block that enter the scene's statistics; more would not change a median.
 _SAMPLE = 2000
+#: Least forest pixels of a block and of a scene that a level is believed of: on less, one clearing
+#: or one wet slope would pass for the satellite's error.
+_BLOCK_FOREST, _FOREST = 100, 1000
+#: So many standard deviations are no accident.
+_SURE = {"bias": 3.0, "offset": 2.0}
 #: Spread in dB of single-look speckle divided by a level: 10 / ln 10 over the square root of ENL.
 _DB_SPREAD = 4.343
 
@@ -36,8 +41,6 @@ class QualityParams(BaseModel):
         description="Days during which each run tries again a scene that its source failed to "
         "give; one whose data is bad waits for a newer version, or --force",
     )
-    # Off until it is measured on real scenes: on the small OPERA crops of samples/ its corrections
-    # delayed a planted clearing from 18 to 68 days.
     gate: bool = Field(
         False, description="Compare every scene with its predecessors, correct or quarantine it"
     )
@@ -63,7 +66,8 @@ class QualityParams(BaseModel):
         gt=0,
         le=20,
         description="Median difference to the reference over stable forest that is tolerated, dB; "
-        "rain and season stay below",
+        "of a brighter image, what exceeds three times its variation from block to block: rain "
+        "brightens unevenly, an error of the satellite does not",
     )
     platform_offset: bool = Field(
         True,
@@ -75,6 +79,14 @@ class QualityParams(BaseModel):
     )
     min_offset_db: float = Field(
         0.1, ge=0, le=5, description="Offsets smaller than this are left alone, dB"
+    )
+    weather_db: float = Field(
+        0.5,
+        ge=0,
+        le=5,
+        description="Standard deviation from pass to pass that weather makes over forest, dB; an "
+        "offset below twice its standard error (weather_db over the root of the passes, or their "
+        "own spread if that is larger) is left alone",
     )
     max_offset_db: float = Field(
         3.0, gt=0, le=20, description="Largest offset of a satellite that is believed, dB"
@@ -112,7 +124,8 @@ class Measure:
 
     ``coverage``: valid share of the pixels that its footprint and the area share. ``shift_y_px``,
     ``shift_x_px``: displacement, down and right. ``bias_db``: median difference to the reference
-    over forest. ``enl``: equivalent number of looks, from the spread of that difference.
+    over forest, ``spread_db`` its standard deviation from block to block.
+    ``enl``: equivalent number of looks, from the spread of that difference.
     """
 
     coverage: float
@@ -120,6 +133,7 @@ class Measure:
     shift_x_px: float | None = None
     shift_blocks: int = 0
     bias_db: float | None = None
+    spread_db: float | None = None
     enl: float | None = None
     forest_pixels: int = 0
 
@@ -131,6 +145,7 @@ class Measure:
             "shift_x_px": _rounded(self.shift_x_px),
             "shift_blocks": self.shift_blocks,
             "bias_db": _rounded(self.bias_db),
+            "spread_db": _rounded(self.spread_db),
             "enl": _rounded(self.enl),
             "forest_pixels": self.forest_pixels,
         }
@@ -159,28 +174,48 @@ def measure(blocks: Sequence[Block]) -> Measure:
     coverage = valid / inside if inside else 1.0
     compared = [(b, b.reference_db) for b in blocks if b.reference_db is not None]
     shift = scene_shift([block_shift(b.image_db, level) for b, level in compared])
-    differences = [_sample((b.image_db - level)[b.forest]) for b, level in compared]
-    pooled = np.concatenate([np.empty(0, np.float32), *differences])
-    bias = enl = None
-    if pooled.size >= _SAMPLE // 10:
+    forest = [_valid((b.image_db - level)[b.forest]) for b, level in compared]
+    pixels = sum(d.size for d in forest)
+    bias = spread = enl = None
+    if pixels >= _FOREST:
+        pooled = np.concatenate([_sample(d) for d in forest])
         bias = float(np.median(pooled))
-        spread = 1.4826 * float(np.median(np.abs(pooled - bias)))
-        enl = (_DB_SPREAD / max(spread, 1e-3)) ** 2
+        deviation = 1.4826 * float(np.median(np.abs(pooled - bias)))
+        enl = (_DB_SPREAD / max(deviation, 1e-3)) ** 2
+        levels = [float(np.median(d)) for d in forest if d.size >= _BLOCK_FOREST]
+        spread = float(np.std(levels)) if len(levels) > 1 else None
     return Measure(
         coverage=coverage,
         shift_y_px=None if shift is None else shift.y_px,
         shift_x_px=None if shift is None else shift.x_px,
         shift_blocks=0 if shift is None else shift.blocks,
         bias_db=bias,
+        spread_db=spread,
         enl=enl,
-        forest_pixels=int(pooled.size),
+        forest_pixels=pixels,
     )
 
 
-def _sample(values: Float32) -> Float32:
+def _valid(values: Float32) -> Float32:
     good: Float32 = values[np.isfinite(values)]
-    step = max(1, good.size // _SAMPLE)
-    return good[::step]
+    return good
+
+
+def _sample(values: Float32) -> Float32:
+    return values[:: max(1, values.size // _SAMPLE)]
+
+
+def excess_db(found: Measure) -> float:
+    """How far a scene's level is off in dB, either way, of what cannot be rain; 0 if unknown.
+
+    Rain and wet ground brighten unevenly and cannot pass for a clearing: three standard deviations
+    of a brighter scene's blocks are allowed for. A darker scene is taken at its word.
+    """
+    if found.bias_db is None:
+        return 0.0
+    if found.bias_db <= 0:
+        return -found.bias_db
+    return max(0.0, found.bias_db - _SURE["bias"] * (found.spread_db or 0.0))
 
 
 def judge(
@@ -208,7 +243,7 @@ def judge(
             f"quality: {found.enl:.1f} looks over forest, min_enl is {params.min_enl:g}: noise"
         )
     limit = params.max_bias_db if own else params.max_offset_db
-    if found.bias_db is not None and abs(found.bias_db) > limit:
+    if found.bias_db is not None and excess_db(found) > limit:
         name = "max_bias_db" if own else "max_offset_db"
         return Verdict(
             f"quality: forest is {found.bias_db:+.2f} dB from its earlier images, {name} is "
@@ -234,13 +269,18 @@ def _place(found: Measure, params: QualityParams, resolution_m: float) -> Verdic
 def platform_offset(biases_db: Sequence[float], params: QualityParams) -> float:
     """Offset in dB of a satellite, from its first images' biases against another's, in time order.
 
-    The median, so that rain in one of them does not decide; 0 without images, or if it is small.
+    The median, so that rain in one of them does not decide; 0 without images, or if it is small,
+    or no more than weather makes in so few.
     """
     first = list(biases_db)[: params.offset_images]
     if not first or not params.platform_offset:
         return 0.0
-    offset = round(float(np.median(first)), 2)
-    return offset if abs(offset) >= params.min_offset_db else 0.0
+    middle = float(np.median(first))
+    spread = 1.4826 * float(np.median(np.abs(np.array(first) - middle)))
+    error = max(spread, params.weather_db) / np.sqrt(len(first))
+    least = max(params.min_offset_db, _SURE["offset"] * float(error))
+    offset = round(middle, 2)
+    return offset if abs(offset) >= least else 0.0
 
 
 def median_db(images: Sequence[Float32], minimum: int) -> Float32 | None:
