@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pystac
 import rasterio
 from odc.geo.geobox import GeoBox
+from rasterio._err import CPLE_BaseError  # copy() lets GDAL's own errors through (rasterio 1.4)
 from rasterio.errors import RasterioError
 from rasterio.shutil import copy
 from rasterio.warp import transform_bounds
@@ -109,7 +110,7 @@ def written(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, RasterioError, InputError) as error:
+    except (OSError, RasterioError, CPLE_BaseError, InputError) as error:
         reason = getattr(error, "strerror", None) or str(error.__cause__ or error)
         raise StoreError(
             f"cannot be written ({reason.splitlines()[0]})",
