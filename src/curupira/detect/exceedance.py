@@ -8,11 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from curupira.codes import NOT_OBSERVED
+from curupira.detect.lanes import kernel, wide
 
 #: No flag: stands in ``first_flag_days`` and ``last_flag_days``.
 NO_FLAG = int(np.iinfo(np.int32).min)
 #: ``n_alerts`` stops counting here; 255 means not observed.
 MAX_ALERTS = NOT_OBSERVED - 1
+#: Pixels judged side by side; their counts stay in the first-level cache.
+_STRIP = 512
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -53,23 +56,53 @@ def exceedance(
     - image: positive by how far the strongest flag fell below the limit, negative by how far the
     nearest miss stayed above it, NaN where not observed. Source: method.md section 0.
     """
-    limit = np.broadcast_to(reference_db - threshold_db, reference_db.shape)
-    count = np.zeros(limit.shape, dtype=np.int32)
-    first = np.full(limit.shape, np.iinfo(np.int32).max, dtype=np.int32)
-    last = np.full(limit.shape, NO_FLAG, dtype=np.int32)
-    excess = np.full(limit.shape, np.nan, dtype=np.float32)
-    for image, day in zip(db, days, strict=True):
-        below = limit - image
-        flag = below > 0
-        count += flag
-        first[flag] = np.minimum(first[flag], day)
-        last[flag] = np.maximum(last[flag], day)
-        np.fmax(excess, below, out=excess)
-    observed = ~np.isnan(excess)
-    alerts = np.where(observed, np.minimum(count, MAX_ALERTS), NOT_OBSERVED)
+    shape = reference_db.shape
+    pixels = reference_db.size
+    limit = np.broadcast_to(reference_db - threshold_db, shape).ravel()
+    images = np.ascontiguousarray(db, dtype=np.float32).reshape(len(db), pixels)
+    count = np.zeros(pixels, dtype=np.int32)
+    first = np.full(pixels, np.iinfo(np.int32).max, dtype=np.int32)
+    last = np.full(pixels, NO_FLAG, dtype=np.int32)
+    excess = np.full(pixels, np.nan, dtype=np.float32)
+    limit = np.ascontiguousarray(limit, dtype=np.float32)
+    _exceed(images, limit, days.astype(np.int32), count, first, last, excess)
+    alerts = np.where(np.isnan(excess), NOT_OBSERVED, np.minimum(count, MAX_ALERTS))
+    first[count == 0] = NO_FLAG
     return Exceedance(
-        n_alerts=alerts.astype(np.uint8),
-        first_flag_days=np.where(count > 0, first, np.int32(NO_FLAG)),
-        last_flag_days=last,
-        excess_db=excess,
+        n_alerts=alerts.astype(np.uint8).reshape(shape),
+        first_flag_days=first.reshape(shape),
+        last_flag_days=last.reshape(shape),
+        excess_db=excess.reshape(shape),
     )
+
+
+@kernel
+def _exceed(
+    db: FloatArray,
+    limit: FloatArray,
+    days: npt.NDArray[np.int32],
+    count: npt.NDArray[np.int32],
+    first: npt.NDArray[np.int32],
+    last: npt.NDArray[np.int32],
+    excess: FloatArray,
+) -> None:
+    wide()
+    for start in range(0, limit.shape[0], _STRIP):
+        width = min(_STRIP, limit.shape[0] - start)
+        level, n, a, z, top = (
+            limit[start:],
+            count[start:],
+            first[start:],
+            last[start:],
+            excess[start:],
+        )
+        for t in range(db.shape[0]):
+            image, day = db[t, start:], days[t]
+            for i in range(width):
+                below = level[i] - image[i]
+                flag = below > np.float32(0)
+                n[i] += np.int32(flag)
+                a[i] = day if flag and day < a[i] else a[i]
+                z[i] = day if flag and day > z[i] else z[i]
+                more = below > top[i] or np.isnan(top[i])
+                top[i] = below if more else top[i]

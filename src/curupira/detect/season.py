@@ -34,6 +34,8 @@ Recentre = Literal["intercept", "median"]
 #: Below these the fit is refused (method.md 1D).
 MINIMUM_CALENDAR_MONTHS = 8
 MAXIMUM_CONDITION = 100.0
+#: Pixels whose dates are read and written together: short pieces of many images wait for memory.
+_CHUNK = 8 * LANES
 _REMEDY = 'set season = "none" in the preset'
 
 
@@ -154,13 +156,14 @@ def _stabilise(
 @kernel
 def _fit_strip(
     octaves: Float32,
+    x0: int,
     design: Float32,
     used: npt.NDArray[np.int64],
     gram: npt.NDArray[np.float64],
     sums: npt.NDArray[np.float64],
     coefficients: Float32,
 ) -> None:
-    """Least squares of one strip (t, lane) into ``coefficients`` (3, lane)."""
+    """Least squares of the strip at x0 of (t, pixel) into ``coefficients`` (3, lane)."""
     wide()
     # The normal matrix of all dates is known; only what a missing value takes from it is counted.
     for lane in range(LANES):
@@ -177,7 +180,7 @@ def _fit_strip(
         t = used[k]
         c = design[t, 1]
         s = design[t, 2]
-        row = octaves[t]
+        row = octaves[t, x0:]
         missing = 0
         for lane in range(LANES):
             present = not np.isnan(row[lane])
@@ -242,6 +245,7 @@ def _solve(sums: npt.NDArray[np.float64], coefficients: Float32) -> None:
 @kernel
 def _recentre_strip(
     octaves: Float32,
+    x0: int,
     used: npt.NDArray[np.int64],
     network: npt.NDArray[np.int64],
     wires: Float32,
@@ -251,8 +255,9 @@ def _recentre_strip(
     """Turn the intercepts in ``shift`` into intercept - series median."""
     wide()
     for k in range(used.shape[0]):
+        row = octaves[used[k], x0:]
         for lane in range(LANES):
-            wires[k, lane] = octaves[used[k], lane]
+            wires[k, lane] = row[lane]
     balance_missing(wires, work[0], work[1], LANES)
     exchange(wires, network, LANES)
     pick_median(wires, work[1], work[0], LANES)
@@ -273,30 +278,40 @@ def _stabilise_strips(
 ) -> None:
     wide()
     dates, pixels = stack.shape
-    octaves = np.empty((dates, LANES), np.float32)
+    octaves = np.empty((dates, _CHUNK), np.float32)
     wires = np.empty((used.shape[0], LANES), np.float32)
     work = np.empty((2, LANES), np.float32)
     sums = np.empty((6, LANES), np.float64)
-    fitted = np.empty((3, LANES), np.float32)
-    for first in range(0, pixels, LANES):
+    fitted = np.empty((_CHUNK // LANES, 3, LANES), np.float32)
+    for first in range(0, pixels, _CHUNK):
         p0 = min(first, pixels - LANES)
+        width = min(_CHUNK, pixels - p0)
+        strips = (width + LANES - 1) // LANES
         for t in range(dates):
-            source = stack[t, p0:]
-            for lane in range(LANES):
-                value = source[lane]
-                octaves[t, lane] = log2(value) if linear else value / DB_PER_OCTAVE
-        _fit_strip(octaves, design, used, gram, sums, fitted)
-        if median:
-            _recentre_strip(octaves, used, network, wires, work, fitted[0])
-        else:
-            # An ill-conditioned pixel is NaN through all its coefficients; the others keep theirs.
-            for lane in range(LANES):
-                fitted[0, lane] = np.float32(0)
+            source, target = stack[t, p0:], octaves[t]
+            if linear:
+                for i in range(width):
+                    target[i] = log2(source[i])
+            else:
+                for i in range(width):
+                    target[i] = source[i] / DB_PER_OCTAVE
+        for k in range(strips):
+            x0 = min(k * LANES, width - LANES)
+            fit = fitted[k]
+            _fit_strip(octaves, x0, design, used, gram, sums, fit)
+            if median:
+                _recentre_strip(octaves, x0, used, network, wires, work, fit[0])
+            else:
+                # An ill-conditioned pixel is NaN through all its coefficients; others keep theirs.
+                fit[0] = np.float32(0)
         for t in range(dates):
             c = design[t, 1]
             s = design[t, 2]
-            target = out[t, p0:]
-            for lane in range(LANES):
-                season = fitted[0, lane] + fitted[1, lane] * c + fitted[2, lane] * s
-                value = octaves[t, lane] - season
-                target[lane] = exp2(value) if linear else value * DB_PER_OCTAVE
+            for k in range(strips):
+                x0 = min(k * LANES, width - LANES)
+                source, target = octaves[t, x0:], out[t, p0 + x0 :]
+                level, cosine, sine = fitted[k, 0], fitted[k, 1], fitted[k, 2]
+                for lane in range(LANES):
+                    season = level[lane] + cosine[lane] * c + sine[lane] * s
+                    value = source[lane] - season
+                    target[lane] = exp2(value) if linear else value * DB_PER_OCTAVE
