@@ -23,7 +23,9 @@ from curupira.deliver.channel import WaitError
 from curupira.errors import ConfigError, DeliveryError, StoreError
 from curupira.pipelines.delivery import Options, deliver
 from curupira.pipelines.retract import retract
+from curupira.pipelines.review import redraw
 from curupira.store import DeliveryRow, WarningRow, run
+from curupira.units import geodesic_area_ha
 
 LOCAL = '[delivery.local]\nkind = "folder"\nurl = "outbox"\nformats = ["geojson"]\n'
 
@@ -76,6 +78,30 @@ def test_once_then_updates_then_a_correction(tmp_path):
         rows = list(session.scalars(select(DeliveryRow).order_by(DeliveryRow.id)))
     assert {row.state for row in rows} == {"sent"}
     assert all(row.sent_at and row.attempts == 1 and row.run_id == "run-1" for row in rows)
+
+
+def test_an_edited_polygon_is_told_and_the_original_stays(tmp_path):
+    workspace = make_workspace(tmp_path / "w", LOCAL)
+    (one,) = add(workspace, warning_row(0))
+    assert deliver(workspace, None, at(0))[0].chosen == {"new": 1}
+    with open_store(workspace) as store:
+        with store.reading() as session:
+            original = session.scalar(select(WarningRow)).geom
+        drawn = shapely.box(*original.bounds).buffer(0.001, join_style="mitre")
+        redraw(store, one, drawn, by="olga", reason="the edge", now=NOW)
+    assert deliver(workspace, None, at(1))[0].chosen == {"update": 1}
+    assert deliver(workspace, None, at(2))[0].chosen == {}
+    features = [
+        json.loads(path.read_text())["features"][0]
+        for path in sorted((workspace.folder / "outbox").glob("*/*.geojson"))
+    ]
+    shapes = [shapely.geometry.shape(feature["geometry"]) for feature in features]
+    differing = [shape.symmetric_difference(drawn).area for shape in shapes]
+    assert differing[1] < 1e-9 < differing[0]
+    areas = [feature["properties"]["area_geodesic_ha"] for feature in features]
+    assert areas[1] == pytest.approx(geodesic_area_ha(shapely.MultiPolygon([drawn])), rel=1e-6)
+    with open_store(workspace) as store, store.reading() as session:
+        assert session.scalar(select(WarningRow)).geom.equals(original)
 
 
 def test_packages_hold_no_names_of_persons(tmp_path):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import pytest
+import shapely
 from PIL import Image
 
 from curupira.codes import Verdict
 from curupira.pipelines import tallies
+from curupira.store import warning as warnings
 
 EVIL = "<img src=x onerror=alert(1)><script>alert('x')</script>"
 
@@ -147,6 +150,36 @@ def test_verdicts_from_the_field_by_form_and_by_file(serving: Any) -> None:
     assert board["field"]["n"] == 2
 
 
+def test_a_blind_second_vote_learns_nothing_of_the_first(serving: Any) -> None:
+    served = serving(blind_share=1.0)
+    chief = served.client("chief")
+    assert draw(served).status_code == 201
+    key = served.client("ana").get("/api/queue").json()["items"][0]["warning_id"]
+    ballot = {"verdict": "burnt", "comment": "SEEN"}
+    features = "/ogc/collections/warning/items"
+    path = f"/api/warnings/{key}"
+    ana, bia = served.client("ana"), served.client("bia")
+    assert ana.post(f"{path}/review", json=ballot).status_code == 201
+
+    def answers(client: Any) -> list[str]:
+        routes = (path, f"/ogc/collections/warning/items/{key}", f"/w/{key}/dossier?lang=en")
+        lists = ("/api/warnings", "/api/warnings.geojson", "/ogc/collections/warning/items")
+        files = ("/api/export?format=csv", "/api/feed.atom", "/api/warnings?verdict=burnt")
+        return [client.get(route).text for route in (*routes, *lists, *files)]
+
+    for client in (bia, served.client("vera"), served.client()):
+        assert not any("burnt" in text or "SEEN" in text for text in answers(client))
+        assert client.get(path).json()["review"]["n_votes"] == 0
+        assert client.get("/api/warnings?verdict=burnt").json()["total"] == 0
+        assert client.get(f"{features}?verdict=burnt").json()["numberMatched"] == 0
+    for client in (ana, chief):
+        assert client.get(path).json()["review"]["verdict"] == "burnt"
+        assert client.get("/api/warnings?verdict=burnt").json()["total"] == 1
+    assert bia.post(f"{path}/review", json={"verdict": "burnt"}).status_code == 201
+    for client in (bia, served.client("vera")):
+        assert client.get(path).json()["review"]["verdict"] == "burnt"
+
+
 def test_an_edited_polygon_is_shown_and_the_original_stays(serving: Any) -> None:
     served = serving()
     chief, key = served.client("chief"), served.ids[0]
@@ -163,9 +196,20 @@ def test_an_edited_polygon_is_shown_and_the_original_stays(serving: Any) -> None
     assert answer.status_code == 201, answer.text
     after = served.client().get(f"/api/warnings/{key}").json()
     assert after["edited"]
-    assert after["area_ha"] == before["area_ha"], "the measured warning itself is as it was"
+    share = shapely.box(west, south, east, north).area
+    share /= shapely.geometry.shape(before["geometry"]).area
+    assert after["area_ha"] == pytest.approx(before["area_ha"] * share, rel=1e-4)
+    site = served.app.state.site
+    with site.store.reading() as session:
+        (row,) = warnings.query(session, ids=[key])
+    assert row.area_ha == before["area_ha"], "the measured warning itself is as it was"
+    assert row.geom.equals_exact(shapely.geometry.shape(before["geometry"]), 1e-6)
     feature = served.client().get(f"/ogc/collections/warning/items/{key}").json()
     assert feature["geometry"] == after["geometry"] != before["geometry"]
+    file = served.client().get("/api/export?format=geojson").json()
+    (told,) = [f for f in file["features"] if f["properties"]["warning_id"] == key]
+    drawn = shapely.geometry.shape(after["geometry"])
+    assert shapely.geometry.shape(told["geometry"]).equals_exact(drawn, 1e-6)
     trail = chief.get(f"/api/warnings/{key}/edits").json()
     assert len(trail) == 1
     assert trail[0]["original"]["type"] == "MultiPolygon"
@@ -173,8 +217,6 @@ def test_an_edited_polygon_is_shown_and_the_original_stays(serving: Any) -> None
 
 
 def test_the_dossier_shows_injected_text_as_text(serving: Any) -> None:
-    from curupira.store import warning as warnings
-
     served = serving()
     with served.app.state.site.store.transaction() as session:
         warnings.query(session, ids=[served.ids[0]])[0].municipality = EVIL

@@ -33,6 +33,7 @@ from curupira.errors import BusyError, ConfigError, CurupiraError, DeliveryError
 from curupira.pipelines.daily import utc_now
 from curupira.sources.vector import read_area
 from curupira.store import delivery as ledger
+from curupira.store import edit as edits
 from curupira.store import warning as warnings
 from curupira.store.lock import file_lock
 from curupira.store.session import Store
@@ -144,7 +145,7 @@ class Target:
     def _choices(self) -> list[tuple[Choice, WarningRow]]:
         area = self._area()
         with self.store.reading() as session:
-            rows = warnings.query(session)
+            rows = edits.as_drawn(session, warnings.query(session))
             told = ledger.last_told(session, self.name)
         found = [
             (choose(facts_of(row), told.get(row.warning_id), self.params, area), row)
@@ -204,7 +205,7 @@ class Target:
         if self.params.kind == "feed":
             with self.store.reading() as session:
                 ids = {*ledger.last_told(session, self.name), *(c.warning_id for c, _ in choices)}
-                rows = warnings.query(session, ids=ids)
+                rows = edits.as_drawn(session, warnings.query(session, ids=ids))
             everything = warnings.to_geodataframe(rows).drop(columns="verdict_by")
             updated = {row.warning_id: row.updated_at for row in rows}
             return feed.feeds(everything, updated, self.params, self.name)

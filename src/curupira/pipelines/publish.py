@@ -25,6 +25,7 @@ from curupira.records import Acquisition, group_acquisitions
 from curupira.report import Chip, Coverage, ReportData, Series, render
 from curupira.report.data import SCENE_COLUMNS
 from curupira.store import Store
+from curupira.store import edit as edits
 from curupira.store import scene as scenes
 from curupira.store import warning as warnings
 from curupira.store.tables import SceneRow, WarningRow
@@ -160,7 +161,7 @@ def read_store(workspace: Workspace, on: date | None, now: datetime) -> Found:
             until,
             group_acquisitions([s for s in ingested if s.created < end]),
             scenes.listed(session),
-            warnings.query(session, until=until),
+            edits.as_drawn(session, warnings.query(session, until=until)),
         )
 
 

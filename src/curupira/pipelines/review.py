@@ -29,6 +29,7 @@ from curupira.store.tables import EditRow, ReviewRow, SampleRow, WarningRow
 from curupira.units import geodesic_area_ha
 from curupira.validate import sampling, verdicts
 from curupira.validate.sampling import Plan
+from curupira.validate.verdicts import ReviewState
 from curupira.vectorise.match import as_multipolygon
 
 #: Interpreter of what the optical layer validated.
@@ -320,6 +321,19 @@ def redraw(
                 edited_at=now,
             ),
         )
+
+
+def sealed(session: Session) -> dict[str, frozenset[str]]:
+    """Warnings whose blind second vote is due, with the people who have voted on them.
+
+    Until it is cast, nobody but these people and operators may learn what the first vote was.
+    """
+    found = {}
+    for key, log in reviews.by_warning(session, samples.blind_with_few_votes(session)).items():
+        people = frozenset(vote.interpreter for vote in verdicts.standing(log))
+        if len(people) == 1 and verdicts.decide(log).state is ReviewState.AGREED:
+            found[key] = people
+    return found
 
 
 #: Columns of the vote log as a file.

@@ -19,6 +19,8 @@ from curupira.store.warning import COLUMNS, check_bbox
 
 #: Years that a time of the database can be compared with.
 _FIRST, _LAST = date(1900, 1, 1), date(9000, 1, 1)
+#: What a blind second vote must not know.
+VERDICT = ("verdict", "verdict_by", "verdict_at", "verdict_source")
 Text = Annotated[str, Query(max_length=200)]
 Day = Annotated[date | None, Query(ge=_FIRST, le=_LAST)]
 
@@ -47,6 +49,7 @@ def _search(
         mining=mining,
         min_area_ha=min_area_ha,
         hidden=site.hidden(person),
+        sealed=tuple(sorted(site.sealed(person))),
     )
 
 
@@ -84,8 +87,8 @@ def plain(value: Any) -> Any:
     return value
 
 
-def fields(row: WarningRow, site: Site, person: Person) -> dict[str, Any]:
-    """Fields of product.md section 5 that a person may see."""
+def fields(row: WarningRow, site: Site, person: Person, sealed: frozenset[str]) -> dict[str, Any]:
+    """Fields of product.md section 5 that a person may see; ``sealed`` as ``Site.sealed``."""
     found = {name: plain(getattr(row, name)) for name in COLUMNS}
     withheld = site.withheld(person)
     found["overlays"] = {k: v for k, v in (row.overlays or {}).items() if k not in withheld}
@@ -97,14 +100,14 @@ def fields(row: WarningRow, site: Site, person: Person) -> dict[str, Any]:
         found |= dict.fromkeys(("uf", "municipality", "geocode"))
     if not person.known:
         found["verdict_by"] = None
-    return found
+    return found | dict.fromkeys(VERDICT) if row.warning_id in sealed else found
 
 
-def summary(row: WarningRow, site: Site, person: Person) -> dict[str, Any]:
+def summary(row: WarningRow, site: Site, person: Person, sealed: frozenset[str]) -> dict[str, Any]:
     """Fields with a point, for lists."""
     point = row.geom.representative_point()
     lon, lat = point.coords[0]
-    return fields(row, site, person) | {"lon": round(lon, 6), "lat": round(lat, 6)}
+    return fields(row, site, person, sealed) | {"lon": round(lon, 6), "lat": round(lat, 6)}
 
 
 def geojson(geometry: shapely.geometry.base.BaseGeometry) -> dict[str, Any]:

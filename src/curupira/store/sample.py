@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 
-from sqlalchemy import select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from curupira.store.tables import SampleRow, WarningRow
+from curupira.codes import VoteKind
+from curupira.store.tables import ReviewRow, SampleRow, WarningRow
 
 
 def add(session: Session, rows: Iterable[SampleRow]) -> None:
@@ -39,6 +40,26 @@ def drawn(session: Session, day: date | None = None) -> list[SampleRow]:
 def days(session: Session) -> list[date]:
     """Days that a sample was drawn for, oldest first."""
     return list(session.scalars(select(SampleRow.day).distinct().order_by(SampleRow.day)))
+
+
+def version(session: Session) -> tuple[int, int]:
+    """Changes with every draw and every vote."""
+    newest = (session.scalar(select(func.max(row.id))) for row in (SampleRow, ReviewRow))
+    first, second = (int(key or 0) for key in newest)
+    return first, second
+
+
+def blind_with_few_votes(session: Session) -> list[str]:
+    """Drawn for a blind second vote, with a vote of one person; or with an undone vote."""
+    undone = func.sum(case((ReviewRow.kind == VoteKind.UNDO, 1), else_=0))
+    query = (
+        select(SampleRow.warning_id)
+        .join(ReviewRow, ReviewRow.warning_id == SampleRow.warning_id)
+        .where(SampleRow.blind, SampleRow.drawn)
+        .group_by(SampleRow.warning_id)
+        .having((func.count(ReviewRow.interpreter.distinct()) < 2) | (undone > 0))
+    )
+    return list(session.scalars(query))
 
 
 def fresh(session: Session, rows: Iterable[WarningRow]) -> list[WarningRow]:

@@ -41,7 +41,7 @@ class Search:
 
     ``since`` and ``until`` are UTC days of ``issued_at``, both included; ``moments`` the same as
     aware times. ``territory`` is part of a place's name. ``hidden`` names places of which nothing
-    is shown.
+    is shown, ``sealed`` warnings that no search by verdict finds.
     """
 
     bbox: Bounds | None = None
@@ -56,6 +56,7 @@ class Search:
     min_area_ha: float | None = None
     exact: tuple[tuple[str, str], ...] = ()
     hidden: tuple[str, ...] = ()
+    sealed: tuple[str, ...] = ()
 
 
 def where(search: Search, dialect: str) -> list[ColumnElement[bool]]:
@@ -87,6 +88,8 @@ def _attributes(search: Search) -> list[ColumnElement[bool]]:
         found.append(W.intensity_class == search.intensity_class)
     if search.verdict:
         found.append(W.verdict.in_(search.verdict))
+    if search.sealed and (search.verdict or "verdict" in dict(search.exact)):
+        found.append(W.warning_id.not_in(search.sealed))
     if search.territory:
         text = search.territory.lower()
         found.append(or_(*(func.lower(c).contains(text, autoescape=True) for c in _PLACES)))

@@ -164,16 +164,17 @@ def items(
     offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
 ) -> Response:
     """Warnings as GeoJSON, page by page; any queryable property filters by equality."""
+    sealed = site.sealed(person)
     search = Search(
         bbox=_bbox(bbox),
         moments=interval(datetime),
         exact=_exact(request, site, person),
         hidden=site.hidden(person),
+        sealed=tuple(sorted(sealed)),
     )
     with site.store.reading() as session:
         total, keys = searches.page(session, search, "-issued_at", limit, offset)
-        rows = searches.rows(session, keys)
-        edited = edits.current(session, [row.warning_id for row in rows])
+        rows = edits.as_drawn(session, searches.rows(session, keys))
     path = request.url.path
     query = dict(request.query_params)
     links = [_link(request, f"{path}?{urlencode(query)}", "self", GEO)]
@@ -185,7 +186,7 @@ def items(
         links.append(_link(request, f"{path}?{before}", "prev", GEO))
     document = {
         "type": "FeatureCollection",
-        "features": [_feature(row, edited, site, person) for row in rows],
+        "features": [_feature(row, site, person, sealed) for row in rows],
         "links": links,
         "timeStamp": _stamp(site.now()),
         "numberMatched": total,
@@ -198,10 +199,8 @@ def items(
 def item(request: Request, site: SiteHere, person: Asking, feature_id: str) -> Response:
     """One warning as GeoJSON."""
     row = visible(site, person, feature_id)
-    with site.store.reading() as session:
-        edited = edits.current(session, [row.warning_id])
     base = "/ogc/collections/warning"
-    document = _feature(row, edited, site, person) | {
+    document = _feature(row, site, person, site.sealed(person)) | {
         "links": [
             _link(request, f"{base}/items/{row.warning_id}", "self", GEO),
             _link(request, base, "collection", "application/json"),
@@ -217,15 +216,15 @@ def unknown(name: str) -> None:
     raise MissingError("no such collection", where=name, remedy="see /ogc/collections")
 
 
-def _feature(row: WarningRow, edited: dict[str, Any], site: Site, person: Person) -> dict[str, Any]:
-    seen = fields(row, site, person)
+def _feature(row: WarningRow, site: Site, person: Person, sealed: frozenset[str]) -> dict[str, Any]:
+    seen = fields(row, site, person, sealed)
     overlays = seen.pop("overlays")
     # A reporter's name is never part of a feature, whoever asks.
     properties = {name: seen[name] for name in COLUMNS if name != "verdict_by"}
     return {
         "type": "Feature",
         "id": row.warning_id,
-        "geometry": geojson(edited.get(row.warning_id, row.geom)),
+        "geometry": geojson(row.geom),
         "properties": properties | {k: v for k, v in overlays.items() if k not in properties},
     }
 

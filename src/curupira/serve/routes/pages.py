@@ -10,7 +10,6 @@ from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse, HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from curupira.codes import Verdict
 from curupira.pipelines.review import MissingError
 from curupira.serve.filters import fields
 from curupira.serve.routes.warning import visible
@@ -54,11 +53,11 @@ def dossier(
     if row.warning_id != warning_id:
         raise MissingError("no such warning", where=warning_id, remedy="see /api/warnings")
     with site.store.reading() as session:
-        shape = edits.current(session, [warning_id]).get(warning_id)
+        edited = warning_id in edits.current(session, [warning_id])
     language = lang or site.params.language
     words = WORDS[language]
-    lon, lat = (shape or row.geom).representative_point().coords[0]
-    seen = fields(row, site, person)
+    lon, lat = row.geom.representative_point().coords[0]
+    seen = fields(row, site, person, site.sealed(person))
     text = (
         _templates()
         .get_template("dossier.html")
@@ -68,8 +67,8 @@ def dossier(
             f=seen,
             lon=f"{lon:.5f}",
             lat=f"{lat:.5f}",
-            edited=shape is not None,
-            verdict=None if row.verdict is None else words[f"verdict.{Verdict(row.verdict).value}"],
+            edited=edited,
+            verdict=None if seen["verdict"] is None else words[f"verdict.{seen['verdict']}"],
             pictures=site.viewer.chip(row, "before") is not None,
             attribution=attribution([row.first_flag_date.year]),
         )

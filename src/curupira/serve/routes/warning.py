@@ -22,7 +22,7 @@ from curupira.deliver.feed import feeds
 from curupira.deliver.params import DeliveryParams
 from curupira.pipelines.review import MissingError
 from curupira.records import Acquisition
-from curupira.serve.filters import Filter, fields, geojson, plain, summary
+from curupira.serve.filters import VERDICT, Filter, fields, geojson, plain, summary
 from curupira.serve.site import Asking, Person, Site, SiteHere
 from curupira.store import edit as edits
 from curupira.store import review as reviews
@@ -72,7 +72,9 @@ def listed(
     """Warnings, page by page."""
     with site.store.reading() as session:
         total, keys = searches.page(session, search, sort, limit, offset)
-        items = [summary(row, site, person) for row in searches.rows(session, keys)]
+        rows = edits.as_drawn(session, searches.rows(session, keys))
+    sealed = site.sealed(person)
+    items = [summary(row, site, person, sealed) for row in rows]
     after = offset + limit
     return {"total": total, "items": items, "next": after if after < total else None}
 
@@ -132,15 +134,18 @@ def _polygons_body(site: Site, search: Search, _: tuple[Any, ...]) -> bytes:
     shapes = [edited.get(row[1], row[0]) for row in kept]
     texts: list[str] = list(shapely.to_geojson(shapely.transform(shapes, _rounded)))
     features = ",".join(
-        f'{{"type":"Feature","geometry":{text},"properties":{_properties(row[1:])}}}'
+        f'{{"type":"Feature","geometry":{text},"properties":{_properties(row[1:], search.sealed)}}}'
         for row, text in zip(kept, texts, strict=True)
     )
     cut = '"truncated":true,' if len(rows) > MOST_FEATURES else ""
     return f'{{"type":"FeatureCollection",{cut}"features":[{features}]}}'.encode()
 
 
-def _properties(values: tuple[Any, ...]) -> str:
-    return json.dumps({name: plain(v) for name, v in zip(_MAP, values, strict=True)})
+def _properties(values: tuple[Any, ...], sealed: tuple[str, ...]) -> str:
+    found = {name: plain(v) for name, v in zip(_MAP, values, strict=True)}
+    if found["warning_id"] in sealed:
+        found["verdict"] = None
+    return json.dumps(found)
 
 
 def _rounded(xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -164,7 +169,7 @@ def acquisition_json(site: Site, a: Acquisition) -> dict[str, Any]:
 
 
 def visible(site: Site, person: Person, warning_id: str) -> WarningRow:
-    """One warning that the person may see.
+    """One warning that the person may see, with the polygon that an operator drew.
 
     Raises
     ------
@@ -172,7 +177,7 @@ def visible(site: Site, person: Person, warning_id: str) -> WarningRow:
         If there is none, or it lies in a place that is not shown to everybody.
     """
     with site.store.reading() as session:
-        found = searches.rows(session, [warning_id.replace("\x00", "")])
+        found = edits.as_drawn(session, searches.rows(session, [warning_id.replace("\x00", "")]))
     hidden = site.hidden(person)
     for row in found:
         places = (row.uf, row.municipality, row.protected_area, row.indigenous_territory)
@@ -184,22 +189,22 @@ def visible(site: Site, person: Person, warning_id: str) -> WarningRow:
 @router.get("/warnings/{warning_id}")
 def one(site: SiteHere, person: Asking, warning_id: str) -> dict[str, Any]:
     """One warning."""
-    row = visible(site, person, warning_id)
+    row, sealed = visible(site, person, warning_id), site.sealed(person)
     with site.store.reading() as session:
-        drawn = edits.current(session, [warning_id]).get(warning_id)
-        decision = verdicts.decide(reviews.votes(session, warning_id))
+        edited = warning_id in edits.current(session, [warning_id])
+        log = [] if warning_id in sealed else reviews.votes(session, warning_id)
+        decision = verdicts.decide(log)
         box = row.geom.buffer(0.02).bounds
         near = searches.ids(session, Search(bbox=box, hidden=site.hidden(person)))
-    shape = row.geom if drawn is None else drawn
     category = (
         None
         if decision.verdict is None
         else agreement.CATEGORIES[row.intensity_class][decision.verdict].value
     )
-    return fields(row, site, person) | {
-        "geometry": geojson(shape),
-        "bbox": [round(v, 7) for v in shape.bounds],
-        "edited": drawn is not None,
+    return fields(row, site, person, sealed) | {
+        "geometry": geojson(row.geom),
+        "bbox": [round(v, 7) for v in row.geom.bounds],
+        "edited": edited,
         "history": row.history.get("area_ha", []),
         "votes": decision.n_votes,
         "review": {
@@ -250,16 +255,18 @@ def export(
 def table(site: Site, person: Person, search: Search) -> Any:
     """Rows of a search as a table, edited polygons in place, without what a person may not see."""
     with site.store.reading() as session:
-        rows = searches.rows(session, searches.ids(session, search)[:MOST_FEATURES])
-        edited = edits.current(session, [row.warning_id for row in rows])
+        found = searches.rows(session, searches.ids(session, search)[:MOST_FEATURES])
+        rows = edits.as_drawn(session, found)
         session.expunge_all()
-    withheld = site.withheld(person)
+    withheld, sealed = site.withheld(person), site.sealed(person)
     for row in rows:
-        row.geom = edited.get(row.warning_id, row.geom)
-        seen = fields(row, site, person)
+        seen = fields(row, site, person, sealed)
         row.overlays = {k: v for k, v in seen["overlays"].items() if k not in withheld} or None
         for name in ("protected_area", "indigenous_territory", "uf", "municipality", "geocode"):
             setattr(row, name, seen[name])
+        if row.warning_id in sealed:
+            for name in VERDICT:
+                setattr(row, name, None)
         if not person.may(Role.INTERPRETER):
             row.verdict_by = None
     return warnings.to_geodataframe(rows)
