@@ -1,6 +1,7 @@
 """The demonstration's parts on the real sample images: planting, truth, and what is found."""
 
 import json
+import re
 import shutil
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -19,8 +20,9 @@ from curupira import config
 from curupira.cli import demo as words
 from curupira.errors import ConfigError, InputError
 from curupira.grid import LONLAT, project
-from curupira.pipelines import demo, findings
+from curupira.pipelines import daily, demo, findings
 from curupira.pipelines.planting import plant_files, write_truth
+from curupira.pipelines.workspace import beside as make_beside
 from curupira.simulate.plant import Clearing, lot, plant
 
 ROOT = Path(curupira.__file__).resolve().parents[2]
@@ -248,12 +250,95 @@ def test_the_samples_and_an_empty_folder_are_asked_for(tmp_path, monkeypatch):
         demo.find_samples()
 
 
-def test_the_summary_tells_sizes_drops_and_answers(real, planted, tmp_path):
-    workspace, clearings = planted
-    page = tmp_path / "page.html"
-    part = demo.Part(workspace, findings.collect(workspace, demo.planted_events(workspace)), page)
-    untouched = demo.Part(real, findings.collect(real, []), page)
-    lines = words.in_words(demo.Shown(untouched, part, clearings, untouched))
+@pytest.fixture(scope="module")
+def beside(district, tmp_path_factory):
+    """The shared district, and a second workspace on its images with the same preset."""
+    out = tmp_path_factory.mktemp("out")
+    shutil.copytree(district, out / "simulated")
+    made = config.Workspace.open(out / "simulated")
+    second = make_beside(made, out / "simulated-again", "deter_r")
+    daily.run(second, daily.RunOptions(), now=lambda: NOW)
+    return {"simulated": made, "again": second}
+
+
+def test_a_workspace_beside_another_finds_the_same_on_its_images(beside):
+    first, second = (findings.collect(w, []) for w in beside.values())
+    assert len(first.warned) == len(second.warned) > 0
+    pairs = (sorted(f.warned, key=lambda w: w.geometry.wkb) for f in (first, second))
+    for a, b in zip(*pairs, strict=True):
+        assert (a.area_ha, a.confirmed, a.confirming) == (b.area_ha, b.confirmed, b.confirming)
+        assert a.geometry.equals(b.geometry)
+    assert not (beside["again"].folder / "cube").exists()
+
+
+def test_a_workspace_beside_another_may_be_moved_with_it(beside, tmp_path):
+    parent = beside["again"].folder.parent
+    shutil.copytree(parent, tmp_path / "moved")
+    moved = config.Workspace.open(tmp_path / "moved" / "simulated-again")
+    assert str(tmp_path) in str(Path(moved.cube_path).resolve())
+    assert moved.area.equals(beside["simulated"].area)
+    assert moved.monitor.hash == beside["again"].monitor.hash
+
+
+@pytest.fixture(scope="module")
+def scores(beside):
+    return {name: demo.score(of) for name, of in beside.items()}
+
+
+def shown(real, planted, beside, scores):
+    opened, clearings = planted
+
+    def part(of, truth=()):
+        page = of.folder / demo.PAGE
+        page.parent.mkdir(exist_ok=True)
+        page.write_text("a report")
+        return demo.Part(of, findings.collect(of, truth), page)
+
+    root = real.folder.parent
+    simulated = {name: part(of) for name, of in beside.items()}
+    return demo.Shown(
+        part(real),
+        part(opened, demo.planted_events(opened)),
+        clearings,
+        simulated,
+        scores,
+        root / "index.html",
+    )
+
+
+def test_the_page_of_the_demonstration_leads_to_every_report(
+    real, planted, beside, scores, tmp_path
+):
+    root = tmp_path / "demo"
+    root.mkdir()
+    for source in (real.folder.parent, beside["again"].folder.parent):
+        for folder in source.iterdir():
+            (root / folder.name).symlink_to(folder)
+    here = {n: config.Workspace.open(root / w.folder.name) for n, w in beside.items()}
+    found = shown(
+        config.Workspace.open(root / "real"),
+        (config.Workspace.open(root / "planted"), planted[1]),
+        here,
+        scores,
+    )
+    text = demo.index_page(found)
+    links = re.findall('href="([^"]+)"', text)
+    assert len(links) == len(set(links)) == 6
+    for link in links:
+        assert (root / link).is_file()
+    assert text.count('<th scope="col" class="number">deter_r</th>') == 2
+    assert text.count("<tr>") == 7  # a head and six scores
+    assert "http" not in text.replace("http-equiv", "")
+
+
+def test_the_summary_tells_sizes_drops_and_answers(real, planted, beside, scores):
+    found = shown(real, planted, beside, scores)
+    lines = words.in_words(found)
+    scores = found.scores["again"]
+    row = next(line for line in lines if line.lstrip().startswith("User's accuracy, by number"))
+    ua = scores.estimates["ua_count"]
+    assert row.count(f"{100 * ua.value:.0f} ({100 * ua.low:.0f} to {100 * ua.high:.0f}") == 2
+    assert row.count(f"n = {scores.warnings}") == 2
     text = "\n".join(lines)
     assert "Real images as they are" in text
     assert "8 planted clearings" in text

@@ -184,6 +184,27 @@ def test_same_seed_gives_same_files_another_seed_others(tmp_path: Path) -> None:
     assert same == []
 
 
+def test_sigma0_is_gamma0_by_the_cosine_of_the_local_incidence(tmp_path: Path) -> None:
+    options = {"size_km": 1.5, "years": 2.5, "revisit_days": 24, "seed": 3}
+    simulate_workspace(tmp_path / "gamma0", **options)
+    simulate_workspace(tmp_path / "sigma0", **options, radiometry="sigma0")
+    names = {p.name: p for p in (tmp_path / "sigma0").rglob("*_R*.tif") if "rain" not in p.name}
+    angles = {}
+    for name, path in names.items():
+        with rasterio.open(path) as source:
+            angles[name.split("_")[0]] = source.read(1)
+    assert set(angles) == {"lia", "angle"}
+    assert np.ptp(angles["angle"]) == 0
+    assert np.abs(angles["lia"] - angles["angle"]).mean() < 5
+    for path in sorted((tmp_path / "gamma0" / "catalog").rglob("v?.tif"))[:4]:
+        with (
+            rasterio.open(path) as a,
+            rasterio.open(tmp_path / "sigma0" / path.relative_to(tmp_path / "gamma0")) as b,
+        ):
+            expected = a.read(1) * np.cos(np.radians(angles["lia"]))
+            np.testing.assert_allclose(b.read(1), expected, rtol=3e-4)
+
+
 @pytest.mark.parametrize(
     ("options", "word"),
     [

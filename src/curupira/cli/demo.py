@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import median
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,9 +15,6 @@ from curupira.cli.common import LogJsonOption, QuietOption, VerboseOption, progr
 if TYPE_CHECKING:
     from curupira.pipelines.demo import Part, Shown
     from curupira.pipelines.findings import Issued, Met
-
-#: Upper limits of the size classes of simulated events, hectares.
-CLASSES_HA = (1.0, 2.0, 5.0, float("inf"))
 
 
 def demo(
@@ -44,13 +42,12 @@ def in_words(shown: Shown) -> list[str]:
     return [
         *_real(shown.real),
         *_planted(shown),
-        *_simulated(shown.simulated),
+        *_simulated(shown),
         "",
-        "reports (open in a browser), and warnings (open in QGIS):",
+        f"Open {shown.index} in a browser: it leads to all reports. Warnings, for QGIS:",
         *(
-            f"  {path}"
-            for part in (shown.real, shown.planted, shown.simulated)
-            for path in (part.page, part.workspace.path("warnings.gpkg"))
+            f"  {part.workspace.path('warnings.gpkg')}"
+            for part in (shown.real, shown.planted, *shown.simulated.values())
         ),
         "Contains modified Copernicus Sentinel data 2021-2025 (OPERA RTC-S1, Apache-2.0).",
     ]
@@ -98,23 +95,20 @@ def _answer(met: Met) -> str:
     return f"confirmed, {met.days} days" if met.warning.confirmed else "preliminary"
 
 
-def _simulated(part: Part) -> list[str]:
-    rows = []
-    low = 0.0
-    for high in CLASSES_HA:
-        here = [m for m in part.found.met if low < m.event.area_ha <= high]
-        best = [m.warning for m in here if m.warning is not None]
-        name = f"over {low:g} ha" if high == float("inf") else f"{low:g} to {high:g} ha"
-        confirmed = sum(w.confirmed for w in best)
-        rows.append([name, str(len(here)), str(confirmed), str(len(best) - confirmed)])
-        low = high
+def _simulated(shown: Shown) -> list[str]:
+    from curupira.pipelines.demo import MEANING
+    from curupira.report.accuracy import side_by_side
+
+    part, *_ = shown.simulated.values()
+    found, *_ = shown.scores.values()
+    table = side_by_side([scores.document() for scores in shown.scores.values()])
     return [
         "",
-        f"3. A simulated district: {part.workspace.monitor.area.name}, {_watched(part)}",
-        *_table(["true events", "number", "confirmed", "preliminary"], rows),
-        f"   warnings that meet no event: {_sum(part.found.other)}",
-        "   Events of the last weeks cannot be confirmed yet; polygons of 1 ha or less are never "
-        "warned.",
+        f"3. A simulated district: {part.workspace.monitor.area.name}, "
+        f"{found.watch.monitored_km2:.1f} km2 of forest, {_watched(part)}",
+        f"   {found.events} events of {found.min_area_ha:g} ha or more; two presets on one cube",
+        *_table(table.columns, table.rows),
+        *(f"   {line}" for text in (table.caption, *MEANING) for line in wrap(text, 97)),
     ]
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from curupira import presets
 from curupira.cli.common import LogJsonOption, QuietOption, VerboseOption, progress, say
 
+Radiometry = Literal["gamma0", "sigma0"]
 PresetOption = Annotated[
     str,
     typer.Option(
@@ -84,6 +85,9 @@ def simulate(
         str, typer.Option("--scenario", metavar="NAME", help="World: default, clean, rain, ...")
     ] = "default",
     preset: PresetOption = presets.DEFAULT,
+    radiometry: Annotated[
+        Radiometry, typer.Option("--radiometry", help="What the images hold.")
+    ] = "gamma0",
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
     log_json: LogJsonOption = None,
@@ -103,6 +107,7 @@ def simulate(
             seed=seed,
             scenario=scenario,
             preset=preset,
+            radiometry=radiometry,
             report=report,
         )
     say(f"simulated district in {folder}; next: `curupira run -w {folder}`")

@@ -35,17 +35,12 @@ class Issued:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One true event; ``geometry`` in the grid's CRS, ``day`` its first.
-
-    A warning on an event that is not ``judged`` (begun before monitoring, on masked land) is not
-    false, but whether the event was found is not asked.
-    """
+    """One true event; ``geometry`` in the grid's CRS, ``day`` its first."""
 
     name: str
     geometry: BaseGeometry
     day: date
     area_ha: float
-    judged: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,25 +88,21 @@ def collect(workspace: Workspace, truth: Sequence[Event]) -> Findings:
             )
             for row in rows
         ]
-    met = [Met(event, _best(event, issued)) for event in truth if event.judged]
+    met = [Met(event, _best(event, issued)) for event in truth]
     other = [w for w in issued if not any(_meets(w, event) for event in truth)]
     return Findings(evaluated, met, issued, other)
 
 
-def events_of(
-    frame: gpd.GeoDataFrame, crs: str, *, name: str, day: str, judged: Sequence[bool] | None = None
-) -> list[Event]:
+def events_of(frame: gpd.GeoDataFrame, crs: str, *, name: str, day: str) -> list[Event]:
     """Events from a truth layer with ``area_ha`` and columns for name and first day."""
-    rows = frame.to_crs(crs).assign(judged=True if judged is None else list(judged))
     return [
         Event(
             str(row[name]),
             row.geometry,
             date.fromisoformat(str(row[day])[:10]),
             float(row["area_ha"]),
-            bool(row["judged"]),
         )
-        for _, row in rows.iterrows()
+        for _, row in frame.to_crs(crs).iterrows()
     ]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import geopandas as gpd
 import numpy as np
@@ -25,12 +25,14 @@ from curupira.cog import write_atomic, write_cog
 from curupira.errors import ConfigError
 from curupira.grid import LONLAT, SIRGAS_2000, project
 from curupira.records import Asset, Scene
+from curupira.simulate.backscatter import rounded
 from curupira.simulate.district import SimulatedDistrict, simulate_district
 from curupira.simulate.scenes import Pass
 from curupira.simulate.truth import acquisition_row, event_row
 from curupira.stac import scene_item, write_catalogue
 
 Progress = Callable[[int, int], None]
+Radiometry = Literal["gamma0", "sigma0"]
 Feature = tuple[BaseGeometry, dict[str, Any]]
 
 AREA, CATALOGUE, TRUTH = Path("area.geojson"), Path("catalog"), Path("truth.gpkg")
@@ -68,6 +70,7 @@ def simulate_workspace(
     seed: int = 1,
     scenario: str = "default",
     preset: str = presets.DEFAULT,
+    radiometry: Radiometry = "gamma0",
     progress: Progress | None = None,
 ) -> SimulatedWorkspace:
     """Simulate a district and write its images, masks and truth; not its ``monitor.toml``.
@@ -81,6 +84,8 @@ def simulate_workspace(
         See ``simulate_district``.
     preset
         Checked and handed on: the preset that the workspace will run with.
+    radiometry
+        What the images hold; ``sigma0 = gamma0 cos(LIA)``, as before the correction of terrain.
     progress
         Called with scenes done and scenes in all.
 
@@ -97,12 +102,12 @@ def simulate_workspace(
         size_km=size_km, years=years, revisit_days=revisit_days, seed=seed, scenario=scenario
     )
     folder.mkdir(parents=True, exist_ok=True)
-    items = list(_write_scenes(folder, district, progress))
+    items = list(_write_scenes(folder, district, radiometry, progress))
     write_catalogue(
         folder / CATALOGUE,
         items,
         catalogue_id=f"curupira-simulated-{scenario}-{seed}",
-        description=f"Simulated Sentinel-1 gamma0, scenario {scenario}, seed {seed}",
+        description=f"Simulated Sentinel-1 {radiometry}, scenario {scenario}, seed {seed}",
     )
     _write_area(folder / AREA, district)
     masks = _write_masks(folder, district)
@@ -132,13 +137,13 @@ def _refuse_used(folder: Path) -> None:
 
 
 def _write_scenes(
-    folder: Path, district: SimulatedDistrict, progress: Progress | None
+    folder: Path, district: SimulatedDistrict, radiometry: Radiometry, progress: Progress | None
 ) -> Iterable[pystac.Item]:
     images = (folder / CATALOGUE / "scenes").resolve()
-    angles = {orbit: _write_lia(images, district, orbit) for orbit in district.views}
+    angles = {orbit: _write_angles(images, district, orbit) for orbit in district.views}
 
     def write(position: int) -> list[pystac.Item]:
-        return list(_write_pass(images, district, position, angles))
+        return list(_write_pass(images, district, position, angles, radiometry))
 
     total = len(district.passes)
     with executor() as run:
@@ -148,20 +153,34 @@ def _write_scenes(
                 progress(done, total)
 
 
-def _write_lia(images: Path, district: SimulatedDistrict, orbit: int) -> Asset:
-    path = images / f"lia_R{orbit:03d}.tif"
-    lia = district.views[orbit].lia_deg
-    write_cog(path, lia[np.newaxis], district.landscape.grid, nodata=float("nan"))
-    return Asset(str(path))
+def _write_angles(images: Path, district: SimulatedDistrict, orbit: int) -> dict[str, Asset]:
+    """Local incidence, and incidence on the ellipsoid (one angle: districts are narrow)."""
+    view = district.views[orbit]
+    written = {}
+    for name, degrees in (
+        ("lia", view.lia_deg),
+        ("angle", np.full_like(view.lia_deg, view.incidence_deg)),
+    ):
+        path = images / f"{name}_R{orbit:03d}.tif"
+        write_cog(path, degrees[np.newaxis], district.landscape.grid, nodata=float("nan"))
+        written[name] = Asset(str(path))
+    return written
 
 
 def _write_pass(
-    images: Path, district: SimulatedDistrict, position: int, angles: dict[int, Asset]
+    images: Path,
+    district: SimulatedDistrict,
+    position: int,
+    angles: dict[int, dict[str, Asset]],
+    radiometry: Radiometry,
 ) -> Iterable[pystac.Item]:
     scene, grid = district.passes[position], district.landscape.grid
     bands = dict(zip(("vh", "vv"), district.renderer.image(position), strict=True))
+    if radiometry == "sigma0":
+        cosine = np.cos(np.deg2rad(district.views[scene.relative_orbit].lia_deg))
+        bands = {name: rounded(image * cosine) for name, image in bands.items()}
     for number, piece in enumerate(_slices(district, scene)):
-        assets = {"lia": angles[scene.relative_orbit]}
+        assets = dict(angles[scene.relative_orbit])
         for band, image in bands.items():
             path = images / scene.slice_name(number) / f"{band}.tif"
             inside = np.where(piece.inside, image, np.float32(np.nan))
@@ -178,7 +197,7 @@ def _write_pass(
             assets=assets,
             slice_number=piece.number,
         )
-        yield scene_item(record, grid)
+        yield scene_item(record, grid, radiometry=radiometry)
 
 
 @dataclass(frozen=True)

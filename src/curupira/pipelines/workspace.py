@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from curupira import presets
 from curupira.config import FILE_NAME, Monitor, Workspace, render
 from curupira.errors import ConfigError, InputError
 from curupira.grid import check_area, make_grid
-from curupira.pipelines.simulate import simulate_workspace
+from curupira.pipelines.simulate import Radiometry, simulate_workspace
 from curupira.progress import Report, silent
 from curupira.sources.vector import read_area
 
@@ -66,6 +67,7 @@ def simulate(
     seed: int,
     scenario: str,
     preset: str,
+    radiometry: Radiometry = "gamma0",
     report: Report = silent,
 ) -> Workspace:
     """Make a workspace with simulated images, masks and truth.
@@ -84,19 +86,47 @@ def simulate(
         seed=seed,
         scenario=scenario,
         preset=preset,
+        radiometry=radiometry,
         progress=lambda done, total: report(done, total, "simulate images"),
     )
+    images = {"catalogue": str(made.catalogue)}
+    if radiometry == "sigma0":
+        images |= {"radiometry": radiometry, "asset_lia": "lia"}
     monitor = Monitor.model_validate(
         {
             "area": {"name": f"simulated {scenario} {seed}", "file": str(made.area)},
             "grid": {"crs": made.crs},
-            "source": {"catalogue": str(made.catalogue)},
+            "source": images,
             "masks": {role: [str(path)] for role, path in made.masks.items()}
             | ({"deforestation_date_field": "date"} if "deforestation" in made.masks else {}),
             "algorithm": {"preset": preset, "monitor_since": made.monitor_since},
         }
     )
     return write(folder, monitor)
+
+
+def beside(opened: Workspace, folder: Path, preset: str) -> Workspace:
+    """Make a workspace on the images, masks and cube of another one, with another preset.
+
+    Warnings, products and reports are its own. Both may be moved, but only together.
+    """
+    refuse_existing(folder)
+    there = Path(os.path.relpath(opened.folder, folder))
+    old = opened.monitor
+
+    def moved(texts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(there / text) for text in texts)
+
+    roles = ("deforestation", "water", "non_forest")
+    layers = {role: moved(getattr(old.masks, role)) for role in roles}
+    changed = {
+        "area": old.area.model_copy(update={"file": str(there / old.area.file)}),
+        "source": old.source.model_copy(update={"catalogue": str(there / old.source.catalogue)}),
+        "masks": old.masks.model_copy(update=layers),
+        "cube": old.cube.model_copy(update={"path": str(there / old.cube.path)}),
+        "algorithm": old.algorithm.model_copy(update={"preset": preset}),
+    }
+    return write(folder, old.model_copy(update=changed))
 
 
 def refuse_existing(folder: Path) -> None:

@@ -43,6 +43,8 @@ SHARES = {
     "boundary_iou": "Boundary IoU (40 m), median",
     "iou": "IoU, median",
 }
+#: Delays, with what they count from.
+_DELAYS = {"delay_from_event_days": "from the start", "delay_days": "from becoming visible"}
 #: Scores drawn in the bins.
 _DRAWN = (("ua_count", BLUE, "s"), ("pa_all_count", VERMILLION, "o"), ("pa_count", GREEN, "^"))
 _SHORT = {
@@ -113,6 +115,36 @@ def accuracy_sections(view: AccuracyView) -> list[SheetSection]:
     ]
 
 
+def side_by_side(found: Sequence[Mapping[str, Any]]) -> Table:
+    """The headline scores of several presets on one truth, a column each."""
+    shares = ("ua_count", "pa_all_count", "pa_count")
+    rows = [(f"{SHARES[key]}, %", *(_counted(f[key], 100, 0) for f in found)) for key in shares]
+    rows += [
+        (f"Median delay {what}, days", *(_counted(f[key]["median"], 1, 0) for f in found))
+        for key, what in _DELAYS.items()
+    ]
+    false = [f["false_per_1000km2_month"]["confirmed"] for f in found]
+    rows.append(
+        ("False confirmed warnings per 1000 km2 and month", *(_counted(e, 1, 1) for e in false))
+    )
+    return Table(
+        "In brackets 95 % intervals and the number of warnings, events or (last row) false "
+        f"warnings; {NONE} not reached",
+        ("", *(str(f["preset"]) for f in found)),
+        tuple(rows),
+        (False, *(True for _ in found)),
+    )
+
+
+def _counted(estimate: Mapping[str, Any], factor: float, digits: int) -> str:
+    """Value, interval and number of an estimate."""
+    value, low, high = (
+        NONE if estimate[k] is None else number(estimate[k] * factor, digits)
+        for k in ("value", "low", "high")
+    )
+    return f"{value} ({low} to {high}; n = {estimate['n']})"
+
+
 def _drawn(heading: str, figure: Figure, alt: str) -> SheetSection:
     return SheetSection(heading, figures=(SheetFigure(figure, alt),))
 
@@ -152,10 +184,7 @@ def _scores(found: Mapping[str, Any]) -> Table:
 def _delays(found: Mapping[str, Any]) -> Table:
     rows = tuple(
         (label, words(found[key][q], percent=False, digits=0), str(found[key][q]["n"]))
-        for key, what in (
-            ("delay_days", "from becoming visible"),
-            ("delay_from_event_days", "from the start"),
-        )
+        for key, what in _DELAYS.items()
         for q, label in (("median", f"Median {what}"), ("p90", f"90 % {what}"))
     )
     return Table(

@@ -34,12 +34,16 @@ class SheetFigure:
 
 @dataclass(frozen=True)
 class SheetSection:
-    """A heading with what follows it, in this order: words, tables, figures."""
+    """A heading with what follows it, in this order: words, links, tables, figures.
+
+    ``links``: pairs of a file beside the page and its words.
+    """
 
     heading: str
     words: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
     figures: tuple[SheetFigure, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
 
 
 def render_sheet(title: str, subtitle: str, sections: Sequence[SheetSection], credit: str) -> str:

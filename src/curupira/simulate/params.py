@@ -68,7 +68,6 @@ class AcquisitionWorld(_Section):
     heading_deg: float
     swath_km: Positive
     incidence_deg: Spread
-    incidence_deg_per_km: float
 
 
 class ForestWorld(_Section):
