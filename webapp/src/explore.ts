@@ -8,7 +8,7 @@ import { t } from "./i18n";
 import type { Box, Config, WarningCollection } from "./types";
 
 /** Below this zoom the server may answer with cells (docs/web.md). */
-const CELLS_BELOW = 9;
+const CELLS_BELOW = 12;
 const EMPTY: FeatureCollection = { type: "FeatureCollection", features: [] };
 type Listener = { opened: (id: string) => void; clicked: (lon: number, lat: number) => void; moved: (box: Box) => void };
 
