@@ -15,7 +15,14 @@ from curupira.errors import ConfigError, InputError
 from curupira.mining.classify import by_patch, onnx_engine, plain_engine, torch_engine
 from curupira.mining.dataset import PatchSet, band_statistics, batches
 from curupira.mining.model import Normalisation, load_model, save_model
-from curupira.mining.network import Folded, MiningNetwork, Scorer, count_parameters, focal_loss
+from curupira.mining.network import (
+    Folded,
+    MiningNetwork,
+    Scorer,
+    count_parameters,
+    focal_loss,
+    pooled,
+)
 from curupira.mining.overlap import SharedWindows, can_share
 from curupira.mining.params import MiningParams
 from curupira.mining.scene import fill_missing
@@ -29,10 +36,10 @@ RECORD = {
 }  # fmt: skip
 
 
-def unlike(seed=0):
+def unlike(seed=0, params=PARAMS):
     """A network whose normalisations are far from what they begin with, some falling."""
     torch.manual_seed(seed)
-    network = MiningNetwork(3, PARAMS.network)
+    network = MiningNetwork(3, params.network)
     for norm in network.norms:
         norm.running_mean.uniform_(0, 0.5)
         norm.running_var.uniform_(0.05, 0.5)
@@ -90,6 +97,32 @@ def test_folding_changes_nothing():
     patches = torch.randn(6, 3, 104, 104)
     with torch.no_grad():
         torch.testing.assert_close(Folded(network)(patches), network(patches), rtol=0, atol=1e-5)
+
+
+def test_attention_weighs_places_and_folds_too():
+    network = unlike(params=MiningParams.from_preset(PRESET.replace(pooling="attention")))
+    features = torch.randn(2, 128, 5, 5)
+    # No preference: the mean. One place far above the others: its features alone.
+    flat = torch.nn.Conv2d(128, 1, 1)
+    torch.nn.init.zeros_(flat.weight)
+    torch.testing.assert_close(pooled(features, flat), features.mean(dim=(2, 3)))
+    torch.nn.init.ones_(flat.weight)
+    features[:, :, 2, 3] += 100
+    torch.testing.assert_close(pooled(features, flat), features[:, :, 2, 3])
+    patches = torch.randn(6, 3, 104, 104)
+    with torch.no_grad():
+        torch.testing.assert_close(Folded(network)(patches), network(patches), rtol=0, atol=1e-5)
+    assert count_parameters(network)[0] == 102_082 + 128 + 1
+
+
+def test_a_temperature_changes_probabilities_and_no_decision():
+    sure = run(epochs=30, dropout=0.0)[1].probability
+    data, found = run(epochs=30, dropout=0.0, calibrate=True)
+    assert ((found.probability > 0.5) == (sure > 0.5)).all()
+    said = np.where(data.labels == 1, found.probability, 1 - found.probability)
+    plain = np.where(data.labels == 1, sure, 1 - sure)
+    # Focal loss leaves a network unsure of what it gets right.
+    assert -np.log(said).mean() < -np.log(plain).mean()
 
 
 def test_z_scores():
@@ -249,7 +282,7 @@ def test_models_that_cannot_be_used(saved, tmp_path):
         load_model(tmp_path / "none")
     with pytest.raises(InputError, match="name a model folder"):
         load_model(tmp_path)
-    with pytest.raises(InputError, match="format 7, this program reads 1"):
+    with pytest.raises(InputError, match="format 7, this program reads 2"):
         load_model(copied(saved, tmp_path, format=7))
     with pytest.raises(InputError, match="size_px"):
         load_model(copied(saved, tmp_path, size_px=None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
@@ -10,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 
-from curupira.mining.squares import four_squares, merge_squares, squares_of
+from curupira import presets
+from curupira.mining.params import MiningParams
+from curupira.mining.squares import drop_lone, four_squares, merge_squares, squares_of
 from curupira.mining.windows import WindowMap
 
 GRID = GeoBox((312, 312), Affine(10, 0, 500_000, 0, -10, 9_300_000), "EPSG:32721")
@@ -35,6 +38,26 @@ def test_figure_5_eight_squares_become_six():
     assert shared.total_bounds.tolist() == [500_520, 9_298_960, 501_040, 9_300_000]
     assert shared["probability"].tolist() == pytest.approx([0.95, 0.95])
     assert shapely.union_all(six.geometry).area == pytest.approx(6 * 270_400)
+
+
+def test_lone_squares_need_more():
+    rules = MiningParams.from_preset(presets.load("unesp_2025", "mining").replace(
+        lone_threshold=0.9, lone_neighbours=4, lone_km=2.0)).classify  # fmt: skip
+
+    def frame(*hits):
+        x, y, p = np.array(hits, dtype=float).T
+        centres, probability = four_squares(np.column_stack([x, y]), p, 520)
+        shapes = shapely.box(*(centres - 260).T, *(centres + 260).T)
+        return gpd.GeoDataFrame({"probability": probability}, geometry=shapes, crs=GRID.crs)
+
+    # A hit alone has three neighbours a square: lone, and kept only where it is sure.
+    assert len(drop_lone(frame((0, 0, 0.85)), rules)) == 0
+    assert len(drop_lone(frame((0, 0, 0.95)), rules)) == 4
+    assert len(drop_lone(frame((0, 0, 0.85), (1040, 0, 0.85)), rules)) == 8
+    assert len(drop_lone(frame((0, 0, 0.85), (9000, 0, 0.95)), rules)) == 4
+    off = rules.model_copy(update={"lone_threshold": 0.0})
+    assert len(drop_lone(frame((0, 0, 0.85)), off)) == 4
+    assert len(drop_lone(frame((0, 0, 0.85)).iloc[:0], rules)) == 0
 
 
 def test_above_means_above():

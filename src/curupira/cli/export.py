@@ -111,14 +111,31 @@ def export(
         str | None,
         typer.Option("--bbox", metavar="W,S,E,N", help="Only what touches this box, degrees."),
     ] = None,
+    candidates: Annotated[
+        bool, typer.Option("--candidates", help="Mining candidates instead of warnings.")
+    ] = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
     log_json: LogJsonOption = None,
 ) -> None:
-    """Write warnings to a file.
+    """Write warnings, or mining candidates, to a file.
 
-    Example: `curupira export --status confirmed --since 2024-06-01 -o june.geojson -w tapajos`
+    Examples: `curupira export --status confirmed --since 2024-06-01 -o june.geojson -w tapajos`;
+    `curupira export --candidates -o candidates.gpkg -w tapajos`
     """
+    if candidates:
+        if any(option is not None for option in (name, status, since, until, bbox)):
+            raise ConfigError(
+                "candidates are exported whole, as GeoJSON or GeoPackage by the suffix",
+                where="--candidates",
+                remedy="leave the other options out",
+            )
+        from curupira.config import Workspace
+        from curupira.pipelines.mine_candidates import write_candidates
+
+        number = write_candidates(Workspace.open(workspace), output)
+        say(f"{number} candidates in {output}")
+        return
     from curupira import deliver
     from curupira.config import Workspace
     from curupira.store import Store

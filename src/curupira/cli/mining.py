@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from curupira.cli.common import LogJsonOption, QuietOption, VerboseOption, progress, say
+from curupira.cli.common import (
+    LogJsonOption,
+    QuietOption,
+    VerboseOption,
+    parse_date,
+    progress,
+    say,
+)
+from curupira.errors import ConfigError
 
 if TYPE_CHECKING:
     from curupira.presets import Preset
@@ -128,14 +137,31 @@ def train(
 
 @group.command()
 def classify(
-    model: Annotated[Path, typer.Option(metavar="MODELDIR", help="Folder of mining train.")],
-    scene: Annotated[str, typer.Option(metavar="FILE", help=_SCENE)],
+    model: Annotated[
+        Path | None, typer.Option(metavar="MODELDIR", help="Folder of mining train.")
+    ] = None,
+    scene: Annotated[str | None, typer.Option(metavar="FILE", help=_SCENE)] = None,
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="OUT.geojson", help="Squares (and .gpkg).")
-    ],
+        Path | None,
+        typer.Option("-o", "--output", metavar="OUT.geojson", help="Squares (and .gpkg)."),
+    ] = None,
+    workspace: Annotated[
+        Path | None,
+        typer.Option(
+            "-w",
+            "--workspace",
+            metavar="DIR",
+            help="Instead of model and scene: the area of a workspace, by its [mining] model.",
+        ),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="DAY", help="With -w: newest images up to this UTC day.")
+    ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="A mine is above it; the preset's if left out (0.8)."),
+        typer.Option(
+            min=0, max=1, help="A mine is above it; the preset's if left out, [mining]'s with -w."
+        ),
     ] = None,
     stride: Annotated[
         int | None, typer.Option(min=1, help="Step, pixels; the preset's if left out (52).")
@@ -152,11 +178,22 @@ def classify(
     verbose: VerboseOption = False,
     log_json: LogJsonOption = None,
 ) -> None:
-    """Classify a scene into 520 m squares.
+    """Classify a scene into 520 m squares, or the area of a workspace into candidates.
 
-    Example: `curupira mining classify --model model --scene s1_20240102.tif --threshold 0.9
-    --probability p.tif -o mines.geojson`
+    Examples: `curupira mining classify --model model --scene s1_20240102.tif --threshold 0.9
+    --probability p.tif -o mines.geojson`; `curupira mining classify -w tapajos`
     """
+    if workspace is not None:
+        given = {"--model": model, "--scene": scene, "--output": output, "--stride": stride,
+                 "--aoi": aoi, "--probability": probability}  # fmt: skip
+        _candidates(workspace, until, threshold, [k for k, v in given.items() if v is not None])
+        return
+    if model is None or scene is None or output is None or until is not None:
+        raise ConfigError(
+            "model, scene and output belong together",
+            where="mining classify",
+            remedy="give --model, --scene and -o; or -w alone",
+        )
     from curupira.pipelines.mine import classify as run
 
     with progress() as report:
@@ -173,6 +210,30 @@ def classify(
             report=report,
         )
     say(f"{found.windows} windows, {found.hits} above the threshold, {found.squares} squares")
+
+
+def _candidates(
+    workspace: Path, until: str | None, threshold: float | None, others: list[str]
+) -> None:
+    from curupira.config import Workspace
+    from curupira.pipelines.mine_candidates import find_candidates
+
+    if others:
+        raise ConfigError(
+            "the workspace says this", where=", ".join(others), remedy="leave it out with -w"
+        )
+    with progress() as report:
+        found = find_candidates(
+            Workspace.open(workspace),
+            until=parse_date(until, "--until"),
+            threshold=threshold,
+            now=datetime.now(UTC),
+            report=report,
+        )
+    say(
+        f"{found.acquisitions} images, {found.squares} squares: {found.at_warnings} at warnings, "
+        f"{found.new} new candidates, {found.known} known"
+    )
 
 
 @group.command(name="reference-grid")

@@ -21,6 +21,7 @@ from curupira.cli.common import (
     parse_date,
     say,
 )
+from curupira.codes import Verdict
 from curupira.errors import ConfigError, InputError
 
 group = typer.Typer(help="Validation of warnings by people.", no_args_is_help=True)
@@ -200,6 +201,36 @@ def table(
         )
     for name, estimate in found["accuracy"]["ua_area"].items():
         say(f"user's accuracy by area, {name}: {_words(estimate)}")
+
+
+@group.command()
+def candidate(
+    candidate_id: Annotated[str, typer.Argument(metavar="ID", help="Of a mining candidate.")],
+    verdict: Annotated[
+        Verdict,
+        typer.Option(
+            metavar="V", help="A verdict of warnings; a mine that is new: recent_deforestation."
+        ),
+    ],
+    interpreter: Annotated[str, typer.Option("--interpreter", metavar="NAME", help="Who decided.")],
+    workspace: WorkspaceOption = Path(),
+    comment: Annotated[str | None, typer.Option("--comment", help="Why.")] = None,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    log_json: LogJsonOption = None,
+) -> None:
+    """Give a mining candidate a verdict; earlier ones are kept.
+
+    Example: `curupira review candidate 0b6e... --verdict false_positive --interpreter ana
+    --comment sandbar -w tapajos`
+    """
+    from curupira.config import Workspace
+    from curupira.pipelines.mine_candidates import judge_candidate
+
+    judge_candidate(
+        Workspace.open(workspace), candidate_id, verdict, interpreter, datetime.now(UTC), comment
+    )
+    say(f"{candidate_id}: {verdict}")
 
 
 def _words(estimate: dict[str, float | int | None]) -> str:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from curupira.errors import InputError
 
-FORMAT = 1
+FORMAT = 2
 WEIGHTS, EXPORT, CARD = "model.pt", "model.onnx", "model.json"
 AGAIN = "train the model again with this version"
 

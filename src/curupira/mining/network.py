@@ -34,6 +34,9 @@ class MiningNetwork(nn.Module):
             nn.BatchNorm2d(n, eps=params.norm_epsilon, momentum=params.norm_momentum)
             for n in params.filters
         )
+        self.attention = None
+        if params.pooling == "attention":
+            self.attention = nn.Conv2d(params.filters[-1], 1, 1)
         self.dropout = nn.Dropout(params.dropout)
         self.dense = nn.Linear(params.filters[-1], params.dense)
         self.output = nn.Linear(params.dense, CLASSES)
@@ -51,9 +54,20 @@ class MiningNetwork(nn.Module):
             x = norm(fn.relu(convolve(x)))
             if number < last:
                 x = fn.max_pool2d(x, 2)
-        x = self.dropout(x.mean(dim=(2, 3)))
+        x = self.dropout(pooled(x, self.attention))
         logits: Tensor = self.output(fn.relu(self.dense(x)))
         return logits
+
+
+def pooled(features: Tensor, attention: nn.Module | None) -> Tensor:
+    """Features ``(patch, feature)`` of ``(patch, feature, y, x)``: mean, or weighted mean.
+
+    ``attention`` gives each place a score; its softmax over the patch is the place's weight.
+    """
+    if attention is None:
+        return features.mean(dim=(2, 3))
+    weight = fn.softmax(attention(features).flatten(2), dim=2)
+    return (features.flatten(2) * weight).sum(dim=2)
 
 
 def count_parameters(network: nn.Module) -> tuple[int, int]:
@@ -120,7 +134,7 @@ class Folded(nn.Module):
 
     The normalisations stand behind the ReLU and cannot be folded into their own convolution. But
     ``max`` and an increasing affine map commute, so the first two act on the pooled quarter of the
-    pixels, and the mean over space is linear, so the last one folds into the dense layer.
+    pixels, and a weighted mean over space is linear, so the last one folds into the dense layer.
     """
 
     def __init__(self, network: MiningNetwork) -> None:
@@ -134,6 +148,10 @@ class Folded(nn.Module):
             self.register_buffer(f"sign{number}", scale.sign().reshape(1, -1, 1, 1))
         self.increasing = [bool((scale >= 0).all()) for scale, _ in affine[:-1]]
         scale, shift = affine[-1]
+        self.attention = source.attention
+        if self.attention is not None:
+            # A constant added to every place's score does not change the softmax.
+            self.attention.weight.data *= scale.reshape(1, -1, 1, 1)
         self.dense = nn.Linear(scale.numel(), source.dense.out_features)
         weight, bias = source.dense.weight.double(), source.dense.bias.double()
         self.dense.weight.data = (weight * scale.double()).float()
@@ -152,7 +170,7 @@ class Folded(nn.Module):
                     sign = self.get_buffer(f"sign{number}")
                     x, scale = x * sign, scale.abs()
                 x = fn.max_pool2d(x, 2) * scale + self.get_buffer(f"shift{number}")
-        return self.classified(x.mean(dim=(2, 3)))
+        return self.classified(pooled(x, self.attention))
 
     def classified(self, features: Tensor) -> Tensor:
         """Logits of mean features ``(patch, feature)``."""

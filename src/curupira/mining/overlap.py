@@ -35,6 +35,7 @@ def can_share(model: MiningModel, stride_px: int) -> bool:
     size = model.card.size_px
     return (
         model.card.normalisation.mean is not None
+        and model.params.network.pooling == "mean"
         and stride_px % _CELL == 0
         and 2 * stride_px <= size
         and size // _CELL > 2 * _RING

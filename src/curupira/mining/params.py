@@ -76,6 +76,10 @@ class NetworkParams(_Section):
     )
     dense: int = Field(ge=1, le=4096, description=f"Units of the dense layer. Source: {_PAPER}.")
     dropout: float = Field(ge=0, le=0.95, description=f"Dropout before it. Source: {_PAPER}.")
+    pooling: Literal["mean", "attention"] = Field(
+        description="How features of all places become one: their mean, or weighted by a learned "
+        f"attention. Source: {_PAPER}."
+    )
     norm_momentum: float = Field(ge=0.001, le=1, description="Weight of a batch. Source: own.")
     norm_epsilon: float = Field(ge=0, le=0.1, description="Added to the variance. Source: own.")
 
@@ -99,6 +103,10 @@ class TrainingParams(_Section):
     )
     patience: int = Field(ge=0, le=1000, description="Epochs without gain; 0 = all. Source: own.")
     augment: bool = Field(description="Random flips and quarter turns. Source: own.")
+    calibrate: bool = Field(
+        description="Divide the logits by a temperature chosen on the validation patches. "
+        "Source: own."
+    )
 
 
 class SplitParams(_Section):
@@ -120,6 +128,13 @@ class ClassifyParams(_Section):
     merge_overlap: float = Field(
         ge=0.5, le=1, description=f"Squares sharing so much are one. Source: {_PAPER}."
     )
+    lone_threshold: float = Field(
+        ge=0, le=1, description="A lone square must be above this too. Source: own."
+    )
+    lone_neighbours: int = Field(
+        ge=0, le=1000, description="Lone: fewer other squares near it. Source: own."
+    )
+    lone_km: float = Field(gt=0, le=100, description="How near, km. Source: own.")
 
 
 class MiningParams(BaseModel):

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import shapely
 from scipy.spatial import cKDTree
 
+from curupira.mining.params import ClassifyParams
 from curupira.mining.windows import WindowMap
 
 FloatArray = npt.NDArray[np.float64]
@@ -45,6 +46,26 @@ def squares_of(found: WindowMap, threshold: float, merge_overlap: float) -> gpd.
     return gpd.GeoDataFrame(
         {"probability": score, "n_windows": count}, geometry=boxes, crs=str(found.scene.crs)
     )
+
+
+def drop_lone(squares: gpd.GeoDataFrame, params: ClassifyParams) -> gpd.GeoDataFrame:
+    """Squares without those that stand alone and are not above ``lone_threshold``.
+
+    Parameters
+    ----------
+    squares
+        All that are above the threshold, in a metric CRS, with ``probability``.
+    params
+        A square is lone with fewer than ``lone_neighbours`` others whose middles lie within
+        ``lone_km`` of its own.
+    """
+    if not len(squares) or params.lone_threshold == 0:
+        return squares
+    tree = cKDTree(shapely.get_coordinates(squares.centroid.to_numpy()))
+    # A square is its own neighbour.
+    others = tree.query_ball_point(tree.data, params.lone_km * 1000, return_length=True) - 1
+    lone = others < params.lone_neighbours
+    return squares[~lone | (squares["probability"] > params.lone_threshold)]
 
 
 def four_squares(

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.optimize import minimize_scalar
 from torch import Tensor
+from torch.nn import functional as fn
 
 from curupira.errors import ConfigError, InputError
 from curupira.mining import estimates
@@ -20,6 +22,8 @@ from curupira.mining.scene import fill_missing
 from curupira.progress import Report, silent
 
 _RESAMPLES = 1000
+#: Range of the temperature: a few validation patches without an error would ask for zero.
+_TEMPERATURES = (0.2, 10.0)
 #: Decision of the network itself, before any threshold of the map.
 _HALF = 0.5
 
@@ -117,6 +121,8 @@ def fit(
             *(z[torch.from_numpy(validate)], labels[torch.from_numpy(validate)].to(device)),
         )
         history, epoch = _epochs(network, sides, params, seed, report)
+        if options.calibrate:
+            _calibrate(network, sides.validation, sides.validation_labels, params)
         probability, _ = _probabilities(network, sides.validation, sides.validation_labels, params)
     return Trained(network.cpu().eval(), mean, sd, history, epoch, probability)
 
@@ -197,17 +203,37 @@ def _one_epoch(
     history.accuracy.append(right / len(sides.training_labels))
 
 
+def _logits(network: MiningNetwork, patches: Tensor, params: MiningParams) -> Tensor:
+    network.eval()
+    with torch.no_grad():
+        parts = torch.split(patches, params.training.batch_size)
+        return torch.cat([network(part) for part in parts])
+
+
 def _probabilities(
     network: MiningNetwork, patches: Tensor, labels: Tensor, params: MiningParams
 ) -> tuple[npt.NDArray[np.float32], float]:
-    network.eval()
+    logits = _logits(network, patches, params)
     with torch.no_grad():
-        logits = torch.cat(
-            [network(part) for part in torch.split(patches, params.training.batch_size)]
-        )
         loss = float(focal_loss(logits, labels, params.training))
         found = torch.softmax(logits, dim=1)[:, MINE].cpu().numpy()
     return found, loss
+
+
+def _calibrate(
+    network: MiningNetwork, patches: Tensor, labels: Tensor, params: MiningParams
+) -> None:
+    """Divide the output layer by the temperature of the least log loss (Guo et al. 2017)."""
+    logits = _logits(network, patches, params)
+
+    def loss(log_temperature: float) -> float:
+        return float(fn.cross_entropy(logits / np.exp(log_temperature), labels))
+
+    found = minimize_scalar(loss, bounds=np.log(_TEMPERATURES), method="bounded")
+    temperature = float(np.exp(found.x))
+    with torch.no_grad():
+        network.output.weight.div_(temperature)
+        network.output.bias.div_(temperature)
 
 
 def validation_metrics(

@@ -16,7 +16,7 @@ from curupira.mining import figures
 from curupira.mining.params import MiningParams
 from curupira.mining.scene import Scale
 from curupira.mining.splits import split_patches
-from curupira.mining.squares import squares_of
+from curupira.mining.squares import drop_lone, squares_of
 from curupira.pipelines.mine_patches import read_aoi, read_patches
 from curupira.pipelines.mine_scenes import open_scene
 from curupira.pipelines.outputs import fresh_folder, write_geojson, write_gpkg
@@ -178,7 +178,7 @@ def classify(
         engine=block_engine(model, engine, stride_px),
         report=report,
     )
-    squares = squares_of(found, threshold, rules.merge_overlap)
+    squares = drop_lone(squares_of(found, threshold, rules.merge_overlap), rules)
     tags = {
         "scene": scene.name,
         "date": scene.day.isoformat() if scene.day else "",
