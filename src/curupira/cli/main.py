@@ -22,6 +22,7 @@ from curupira.cli import (
     deliver,
     demo,
     export,
+    grd,
     init,
     masks,
     mining,
@@ -57,6 +58,7 @@ for module in (
     review,
     serve,
     mining,
+    grd,
 ):
     module.register(app)
 

@@ -179,3 +179,22 @@ def retry_after(value: str, now: datetime) -> float:
         return 0.0
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (aware - now).total_seconds())
+
+
+def getter(attempts: int = 3) -> Callable[[str], bytes]:
+    """Bytes at an address that needs no credentials.
+
+    Raises
+    ------
+    SourceError
+        From the function: if there are none.
+    """
+    http = Http(SourceParams(attempts=attempts))
+
+    def fetch(url: str) -> bytes:
+        response = http.request("GET", url)
+        if response.status_code != requests.codes.ok:
+            raise SourceError(f"HTTP {response.status_code}", where=redact(url))
+        return response.content
+
+    return fetch

@@ -1,0 +1,140 @@
+"""``curupira grd``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from curupira.cli.common import LogJsonOption, QuietOption, VerboseOption, progress, say
+from curupira.errors import ConfigError
+
+if TYPE_CHECKING:
+    from curupira.pipelines.grd_run import GrdParams
+
+
+def grd(
+    product: Annotated[str, typer.Argument(metavar="PRODUCT", help="SAFE folder, or its zip.")],
+    dem: Annotated[
+        str, typer.Option("--dem", metavar="DEM", help="Height model: a raster or a folder.")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Gets COGs and a catalogue.")
+    ],
+    orbit: Annotated[
+        Path | None, typer.Option("--orbit", metavar="EOF", help="This orbit file.")
+    ] = None,
+    orbit_folder: Annotated[
+        Path | None,
+        typer.Option("--orbit-folder", metavar="DIR", help="Folder of orbit files to choose from."),
+    ] = None,
+    orbit_url: Annotated[
+        str | None,
+        typer.Option("--orbit-url", metavar="URL", help="Listing to fetch orbit files from."),
+    ] = None,
+    radiometry: Annotated[
+        str,
+        typer.Option(
+            "--radiometry",
+            help="sigma0, gamma0 (by LIA), gamma0_rtc, gamma0_volume or gamma0_surface.",
+        ),
+    ] = "gamma0_rtc",
+    speckle: Annotated[str, typer.Option("--filter", help="none, lee3, or lee3db.")] = "none",
+    resolution: Annotated[float, typer.Option("--resolution", help="Pixel, metres.")] = 20.0,
+    crs: Annotated[
+        str, typer.Option("--crs", help="System of the grid; default: UTM of the scene.")
+    ] = "",
+    workspace: Annotated[
+        Path | None,
+        typer.Option("--workspace", "-w", metavar="DIR", help="Use this workspace's grid instead."),
+    ] = None,
+    polarisation: Annotated[
+        list[str] | None, typer.Option("--polarisation", help="VV, VH...; repeat. Default: all.")
+    ] = None,
+    geoid: Annotated[
+        str, typer.Option("--geoid", help="Of the DEM's heights: auto, egm96, none, or a raster.")
+    ] = "auto",
+    dem_gaps: Annotated[
+        str, typer.Option("--dem-gaps", help="fill (sea level, flagged in the mask) or refuse.")
+    ] = "fill",
+    threads: Annotated[int, typer.Option("--threads", min=0, help="0: one a core.")] = 0,
+    compare: Annotated[
+        Path | None,
+        typer.Option("--compare", metavar="RTC", help="A provider's backscatter of the scene."),
+    ] = None,
+    compare_polarisation: Annotated[
+        str | None,
+        typer.Option("--compare-polarisation", help="Of RTC, if its name does not tell."),
+    ] = None,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    log_json: LogJsonOption = None,
+) -> None:
+    """Sentinel-1 GRD to geocoded backscatter: COGs, masks, and a catalogue for `curupira run`.
+
+    Example: `curupira grd S1A_IW_GRDH_...zip --dem srtm -o images`
+    """
+    from curupira.config import Workspace
+    from curupira.pipelines.grd import GrdInput, process_grd
+    from curupira.pipelines.grd_compare import compare as beside
+    from curupira.pipelines.grd_compare import in_words
+
+    params = _params(
+        radiometry=radiometry,
+        speckle=speckle,
+        resolution_m=resolution,
+        crs=crs,
+        polarisations=tuple(name.upper() for name in polarisation or ()),
+        geoid=geoid,
+        on_gap=dem_gaps,
+    )
+    grid = None if workspace is None else Workspace.open(workspace).grid
+    source = GrdInput(product, orbit, orbit_folder, orbit_url)
+    with progress() as report:
+        result = process_grd(
+            source,
+            dem,
+            output,
+            params,
+            now=datetime.now(UTC),
+            grid=grid,
+            threads=threads,
+            report=report,
+        )
+    say(f"{result.folder} (orbit: {result.orbit_source}; {sum(result.seconds.values()):.0f} s)")
+    say(f"item {result.item}")
+    if compare is not None:
+        say(in_words(beside(result, compare, compare_polarisation)))
+
+
+#: Which option sets a parameter of another name.
+_OPTIONS = {
+    "speckle": "--filter",
+    "resolution_m": "--resolution",
+    "on_gap": "--dem-gaps",
+    "polarisations": "--polarisation",
+}
+
+
+def _params(**values: object) -> GrdParams:
+    from pydantic import ValidationError
+
+    from curupira.pipelines.grd_run import GrdParams
+
+    try:
+        return GrdParams.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise ConfigError(
+            f"{first['input']!r}: {first['msg']}",
+            where=_OPTIONS.get(name, f"--{name}"),
+            remedy="see `curupira grd --help`",
+        ) from error
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(grd)

@@ -1,0 +1,215 @@
+"""A Sentinel-1 GRD product to geocoded backscatter: `curupira grd`."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from odc.geo.geobox import GeoBox
+from shapely import Polygon
+from shapely.geometry.base import BaseGeometry
+
+from curupira import logs
+from curupira.codes import OrbitState
+from curupira.errors import InputError, StoreError
+from curupira.grd import orbit as orbits
+from curupira.grd.annotation import Annotation
+from curupira.grd.dem import Dem, open_dem
+from curupira.grd.files import Fetch
+from curupira.grd.product import Product, open_product
+from curupira.grd.zero_doppler import RadarGeometry
+from curupira.grid import LONLAT, make_grid, project
+from curupira.pipelines.grd_output import publish
+from curupira.pipelines.grd_run import Clock, GrdParams, Run
+from curupira.progress import Report, silent
+from curupira.records import Scene
+from curupira.sources.http import getter
+from curupira.stac import platform_name
+
+log = logs.get(__name__)
+
+#: A work folder this old is of a run that was killed.
+_STALE_S: Final = 86_400.0
+
+
+@dataclass(frozen=True)
+class GrdInput:
+    """Where a product lies and how to get at it, and at its orbit.
+
+    Parameters
+    ----------
+    href
+        SAFE folder, zip or address (``grd.product.open_product``).
+    orbit, orbit_cache, orbit_url
+        See ``grd.orbit.resolve``.
+    fetch
+        Bytes at an address, of remote products and orbits; None: without credentials.
+    sign
+        Signs addresses of remote pixels.
+    """
+
+    href: str | Path
+    orbit: Path | None = None
+    orbit_cache: Path | None = None
+    orbit_url: str | None = None
+    fetch: Fetch | None = None
+    sign: Callable[[str], str] | None = None
+
+
+@dataclass(frozen=True)
+class GrdResult:
+    """What was written, and how long each stage took (seconds)."""
+
+    folder: Path
+    item: Path
+    scene: Scene
+    grid: GeoBox
+    orbit_source: str
+    tie_error_px: float
+    seconds: dict[str, float]
+
+
+def process_grd(
+    source: GrdInput,
+    dem: str | Path,
+    out: Path,
+    params: GrdParams,
+    *,
+    now: datetime,
+    grid: GeoBox | None = None,
+    threads: int = 0,
+    report: Report = silent,
+) -> GrdResult:
+    """Process one product to COGs and a STAC item in a catalogue.
+
+    Parameters
+    ----------
+    source
+        The product.
+    dem
+        Height model: a raster or a folder of them.
+    out
+        Gets ``<product>/*.tif``, ``items/`` and ``catalog.json``; an earlier result of the same
+        product is replaced when the new one is complete.
+    params
+        How.
+    now
+        Time of creation, UTC.
+    grid
+        Target; None: the smallest grid over the scene.
+    threads
+        0: one a core.
+    report
+        Gets blocks done and in all.
+
+    Raises
+    ------
+    InputError, SourceError, StoreError
+        From the product (checked before the DEM), the orbit, the DEM, and writing.
+    """
+    clock, fetch = Clock(), source.fetch or getter()
+    with clock.time("open"):
+        wanted = params.polarisations or None
+        product = open_product(source.href, polarisations=wanted, fetch=fetch, sign=source.sign)
+        path = orbits.resolve(
+            product.first, source.orbit, source.orbit_cache, source.orbit_url, fetch=fetch
+        )
+        heights = open_dem(dem, geoid=params.geoid, on_gap=params.on_gap)
+    footprint = outline(product.first)
+    target = grid or make_grid(footprint, params.resolution_m, params.crs or None)
+    seen = _seen(footprint, target, product.name)
+    work = _work_folder(out)
+    try:
+        with clock.time("open"):
+            product = product.staged(work)
+        geometry = RadarGeometry.of(product.first, path, bistatic=params.bistatic)
+        run = Run(product, geometry, target, heights, params, threads, clock, report)
+        error_px = run.write(work)
+        scene = _scene(product, seen, now)
+        provenance = _provenance(product, path, heights, params, error_px, run.side)
+        with clock.time("publish"):
+            folder, item = publish(work, out, scene, target, params.radiometry, provenance)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    log.info("grd", scene=scene.scene_id, orbit=path.source, **clock.seconds)
+    return GrdResult(folder, item, scene, target, path.source, error_px, clock.seconds)
+
+
+def _work_folder(out: Path) -> Path:
+    work = out / f".{uuid.uuid4().hex[:12]}.part"
+    try:
+        work.mkdir(parents=True)
+        for left in out.glob(".*.part"):
+            if left.is_dir() and time.time() - left.stat().st_mtime > _STALE_S:
+                shutil.rmtree(left, ignore_errors=True)
+    except OSError as error:
+        raise StoreError(f"cannot write ({error.strerror})", where=out) from error
+    return work
+
+
+def outline(annotation: Annotation) -> BaseGeometry:
+    """Outline of the scene in longitude and latitude, from the geolocation grid's edge."""
+    grid = annotation.geolocation
+    lon, lat = grid.longitude.reshape(grid.shape), grid.latitude.reshape(grid.shape)
+    edge = [
+        *zip(lon[0], lat[0], strict=True),
+        *zip(lon[1:, -1], lat[1:, -1], strict=True),
+        *zip(lon[-1, -2::-1], lat[-1, -2::-1], strict=True),
+        *zip(lon[-2:0:-1, 0], lat[-2:0:-1, 0], strict=True),
+    ]
+    return Polygon(edge)
+
+
+def _seen(footprint: BaseGeometry, grid: GeoBox, name: str) -> BaseGeometry:
+    extent = project(grid.extent.geom.segmentize(10 * abs(grid.affine.a)), str(grid.crs), LONLAT)
+    both = footprint.intersection(extent)
+    if both.is_empty or both.area == 0:
+        raise InputError("the scene does not reach the target grid", where=name)
+    return both
+
+
+def _scene(product: Product, footprint: BaseGeometry, now: datetime) -> Scene:
+    first = product.first
+    start = first.start.astype("datetime64[us]").item().replace(tzinfo=UTC)
+    return Scene(
+        scene_id=product.name,
+        platform=platform_name(first.platform),
+        acquired=start,
+        created=now,
+        relative_orbit=product.manifest.relative_orbit,
+        orbit_state=OrbitState(first.pass_direction),
+        footprint=footprint,
+        assets={},
+        slice_number=first.slice_number or None,
+    )
+
+
+def _provenance(
+    product: Product,
+    orbit: orbits.Orbit,
+    dem: Dem,
+    params: GrdParams,
+    error_px: float,
+    side: int,
+) -> dict[str, str]:
+    return {
+        "product": product.name,
+        "ipf_version": product.manifest.ipf_version,
+        "orbit": f"{orbit.source} {orbit.name}".strip(),
+        "dem": ", ".join(Path(name).name for name in dem.files[:20]),
+        "geoid": dem.geoid_name,
+        "dem_gaps": dem.on_gap,
+        "radiometry": params.radiometry,
+        "thermal_noise": "removed" if params.denoise else "kept",
+        "border_noise": "left out" if params.border else "kept",
+        "speckle_filter": params.speckle,
+        "looks": f"{side} x {side} pixels, mean power",
+        "bistatic": "corrected" if params.bistatic else "none",
+        "tie_grid_error_px": f"{error_px:.4f}",
+    }

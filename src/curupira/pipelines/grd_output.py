@@ -1,0 +1,231 @@
+"""What `curupira grd` writes: layers block by block, then COGs and a STAC item."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+import pystac
+import rasterio
+from odc.geo.geobox import GeoBox
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetWriter
+from rasterio.windows import Window as RasterWindow
+
+from curupira import __version__
+from curupira.cog import finish_cog
+from curupira.errors import StoreError
+from curupira.grd.block import Block
+from curupira.grd.incidence import Flag
+from curupira.records import Asset, Scene
+from curupira.stac import scene_item, write_catalogue
+from curupira.units import attribution
+
+#: Layers beside the polarisations.
+LAYERS: Final = ("lia", "angle", "mask")
+_WORDS: Final = {
+    "lia": "Local incidence angle: between the surface normal and the line of sight",
+    "angle": "Incidence angle on the ellipsoid",
+    "mask": "Sum of 1 layover, 2 shadow, 4 no height in the DEM; 255 outside the scene",
+}
+_EXTENSIONS: Final = (
+    "https://stac-extensions.github.io/raster/v1.1.0/schema.json",
+    "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
+)
+#: Of float32's 23 bits of fraction 14 are kept: 0.0001 dB, and files a third smaller.
+_DROPPED_BITS: Final = 9
+
+
+class Layers:
+    """Plain GeoTIFFs on the grid, open for writing; use as a context."""
+
+    def __init__(self, folder: Path, grid: GeoBox, polarisations: Sequence[str]) -> None:
+        self.folder, self.grid = folder, grid
+        self.names = (*polarisations, *LAYERS)
+        self._files: dict[str, DatasetWriter] = {}
+
+    def __enter__(self) -> Self:
+        try:
+            for name in self.names:
+                self._files[name] = self._create(name)
+        except RasterioError as error:
+            self.__exit__(None, None, None)
+            raise StoreError(f"cannot write ({error})", where=self.folder) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+
+    def _create(self, name: str) -> DatasetWriter:
+        mask = name == "mask"
+        return rasterio.open(
+            self._raw(name),
+            "w",
+            driver="GTiff",
+            height=self.grid.shape[0],
+            width=self.grid.shape[1],
+            count=1,
+            dtype="uint8" if mask else "float32",
+            crs=str(self.grid.crs),
+            transform=self.grid.affine,
+            nodata=int(Flag.OUTSIDE) if mask else np.nan,
+            tiled=True,
+            blockxsize=512,
+            blockysize=512,
+            sparse_ok=True,
+            bigtiff="IF_SAFER",
+        )
+
+    def _raw(self, name: str) -> Path:
+        return self.folder / f"{name}.raw.tif"
+
+    def put(self, block: Block, *, angles: bool) -> None:
+        """Write a block: backscatter, and with ``angles`` the other layers.
+
+        Raises
+        ------
+        StoreError
+            If the disk refuses.
+        """
+        arrays: dict[str, npt.NDArray[Any]] = {
+            name.lower(): _rounded(values) for name, values in block.power.items()
+        }
+        if angles:
+            arrays |= {"lia": block.lia, "angle": block.angle, "mask": block.mask}
+        rows, columns = block.window.slices
+        window = RasterWindow.from_slices(rows, columns)
+        try:
+            for name, values in arrays.items():
+                self._files[name].write(values, 1, window=window)
+        except RasterioError as error:
+            raise StoreError(f"cannot write ({error})", where=self.folder) from error
+
+    def finish(self, threads: int) -> None:
+        """Make a COG of every layer and remove the plain file."""
+        for name in self.names:
+            raw = self._raw(name)
+            finish_cog(raw, self.folder / f"{name}.tif", threads=threads or 2)
+            raw.unlink()
+
+
+def _rounded(power: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    bits = np.ascontiguousarray(power).view(np.uint32)
+    half, keep = (
+        np.uint32(1 << (_DROPPED_BITS - 1)),
+        np.uint32(0xFFFFFFFF << _DROPPED_BITS & 0xFFFFFFFF),
+    )
+    return np.where(np.isnan(power), power, ((bits + half) & keep).view(np.float32))
+
+
+def write_item(
+    out: Path,
+    scene: Scene,
+    assets: Mapping[str, Asset],
+    grid: GeoBox,
+    radiometry: str,
+    provenance: Mapping[str, str],
+) -> Path:
+    """Add the scene's item to the folder's catalogue; return the item's path.
+
+    Raises
+    ------
+    StoreError, InputError
+        From writing the catalogue.
+    """
+    kind = "sigma0" if radiometry == "sigma0" else "gamma0"
+    bands = {name: asset for name, asset in assets.items() if name != "mask"}
+    item = scene_item(replace(scene, assets=bands), grid, radiometry=kind)
+    item.properties["sar:polarizations"] = [name.upper() for name in assets if name not in LAYERS]
+    item.stac_extensions.extend(_EXTENSIONS)
+    item.properties |= {
+        "processing:software": {"curupira": __version__},
+        "processing:level": "L2",
+        "processing:lineage": "; ".join(f"{k}: {v}" for k, v in provenance.items()),
+        "curupira:grd": dict(provenance),
+        "license": "proprietary",
+        "copyright": attribution([scene.acquired.year]),
+    }
+    if "mask" in assets:
+        item.add_asset(
+            "mask",
+            pystac.Asset(assets["mask"].href, media_type=pystac.MediaType.COG, roles=["data-mask"]),
+        )
+    for name, asset in item.assets.items():
+        asset.media_type = pystac.MediaType.COG
+        asset.title = _WORDS.get(name, f"{provenance['radiometry']} {name.upper()}, linear power")
+        asset.extra_fields["raster:bands"] = [_band(name, grid)]
+    write_catalogue(
+        out,
+        [item],
+        catalogue_id=out.name or "grd",
+        description="Sentinel-1 backscatter by `curupira grd`",
+    )
+    return out / "items" / f"{scene.scene_id}.json"
+
+
+def _band(name: str, grid: GeoBox) -> dict[str, Any]:
+    mask = name == "mask"
+    return {
+        "data_type": "uint8" if mask else "float32",
+        "nodata": int(Flag.OUTSIDE) if mask else "nan",
+        "spatial_resolution": abs(float(grid.affine.a)),
+        **({} if mask else {"unit": "deg" if name in LAYERS else "1"}),
+    }
+
+
+def publish(
+    work: Path,
+    out: Path,
+    scene: Scene,
+    grid: GeoBox,
+    radiometry: str,
+    provenance: Mapping[str, str],
+) -> tuple[Path, Path]:
+    """Move a run's finished layers to their place, and then add the item to the catalogue.
+
+    Parameters
+    ----------
+    work
+        Folder within ``out`` with the layers; it is empty afterwards but for an earlier result.
+    out
+        Gets ``<scene>/*.tif`` and the catalogue.
+    scene, grid, radiometry, provenance
+        See ``write_item``.
+
+    Returns
+    -------
+    The scene's folder, and the item's path.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses; an earlier result stands again.
+    InputError
+        If the folder has another ``catalog.json``.
+    """
+    folder, fresh, old = out / scene.scene_id, work / "fresh", work / "old"
+    try:
+        fresh.mkdir()
+        for path in work.glob("*.tif"):
+            path.rename(fresh / path.name)
+        if folder.exists():
+            folder.rename(old)
+        fresh.rename(folder)
+    except OSError as error:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        raise StoreError(f"cannot write ({error.strerror})", where=folder) from error
+    assets = {path.stem: Asset(str(path.resolve())) for path in sorted(folder.glob("*.tif"))}
+    return folder, write_item(out, scene, assets, grid, radiometry, provenance)
