@@ -78,7 +78,6 @@ timeout_s = 20
 
 def test_sftp_goes_on_after_cuts(tmp_path):
     with sshd(tmp_path / "ssh") as server:
-        size = 0
         with cutter(server.port, 30_000, 90_000, 60_000) as wire:
             workspace = make_workspace(tmp_path / "w", sftp_section(server, wire.port))
             ids = add(workspace, *(warning_row(n, corners=LARGE) for n in range(6)))
@@ -87,15 +86,17 @@ def test_sftp_goes_on_after_cuts(tmp_path):
             assert isinstance(first.error, DeliveryError)
             assert first.error.exit_code == 6
             assert first.left
-            # What arrived before the cuts is not sent again.
-            (part,) = server.root.rglob("*.part")
-            size = part.stat().st_size
-            assert size > 0
+            # The server may still be writing what arrived before the cuts.
+            deadline = time.monotonic() + PATIENCE
+            while not any(p.stat().st_size for p in server.root.rglob("*.part")):
+                assert time.monotonic() < deadline, "nothing arrived before the cuts"
+                time.sleep(0.02)
             assert not complete_or_empty(server.root)
             (second,) = deliver(workspace, None, world)
             assert second.error is None
             assert second.chosen == {}
-            assert wire.cuts == 3
+            assert wire.limits == []
+            assert wire.cuts >= 2
         assert complete(server.root) == set(ids) == sent_once(workspace, "agency")
 
 
