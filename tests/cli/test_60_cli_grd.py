@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from argparse import Namespace
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +19,8 @@ import numpy as np
 import pystac
 import pytest
 import rasterio
+import shapely
+from affine import Affine
 from grd_dem import hills, write_dem
 from grd_samples import scene
 
@@ -18,7 +29,8 @@ from curupira.grd.locate import locate
 from curupira.grd.orbit import resolve
 from curupira.grd.product import open_product
 from curupira.grid import project
-from curupira.pipelines.grd import outline
+from curupira.pipelines.grd import GrdInput, outline, process_grd
+from curupira.pipelines.grd_run import GrdParams
 
 Curupira = Callable[..., Any]
 
@@ -27,6 +39,8 @@ ROWS, COLS = (3000, 3700), (8600, 9500)
 #: Bright points, by line and sample of the part, far from each other.
 POINTS = ((120.3, 200.7), (350.0, 450.0), (560.6, 700.2))
 SIGMA0 = 0.08
+#: A chequerboard.
+VH = (0.01, 0.04)
 
 
 class Given(NamedTuple):
@@ -40,7 +54,10 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Given:
     targets = [fields.PointTarget(line, sample, 60.0) for line, sample in POINTS]
     safe = scene(
         folder / f"{NAME}.SAFE",
-        sigma0={"VV": fields.with_points(fields.flat(SIGMA0), targets), "VH": fields.flat(0.02)},
+        sigma0={
+            "VV": fields.with_points(fields.flat(SIGMA0), targets),
+            "VH": fields.edges(*VH, 60),
+        },
         rows=ROWS,
         cols=COLS,
         border={"samples": 40, "noise_ratio": 0.02},
@@ -55,11 +72,6 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Given:
 @pytest.fixture(scope="module")
 def sigma0(given: Given, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the scene in sigma0 at 10 m."""
-    from datetime import UTC, datetime
-
-    from curupira.pipelines.grd import GrdInput, process_grd
-    from curupira.pipelines.grd_run import GrdParams
-
     out = tmp_path_factory.mktemp("grd-out")
     params = GrdParams(radiometry="sigma0", resolution_m=10, geoid="none")
     process_grd(GrdInput(given.safe), given.dem, out, params, now=datetime.now(UTC))
@@ -68,20 +80,22 @@ def sigma0(given: Given, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def layer(folder: Path, name: str) -> tuple[np.ndarray, Any]:
     with rasterio.open(folder / NAME / f"{name}.tif") as source:
-        return source.read(1), source
+        return source.read(1), Namespace(**source.profile)
 
 
-def db(values: np.ndarray) -> np.ndarray:
+def db(values: Any) -> Any:
     return 10 * np.log10(values)
 
 
 def test_sigma0_comes_back(sigma0: Path) -> None:
-    for name, truth in (("vv", SIGMA0), ("vh", 0.02)):
-        power, source = layer(sigma0, name)
-        assert source.dtypes[0] == "float32"
-        assert np.isnan(source.nodata)
-        assert abs(np.nanmedian(db(power)) - db(np.array(truth))) < 0.05
-        assert np.nanpercentile(np.abs(db(power) - db(np.array(truth))), 95) < 0.3
+    power, source = layer(sigma0, "vv")
+    assert source.dtype == "float32"
+    assert np.isnan(source.nodata)
+    assert abs(np.nanmedian(db(power)) - db(SIGMA0)) < 0.05
+    assert np.nanpercentile(np.abs(db(power) - db(SIGMA0)), 95) < 0.3
+    power, _ = layer(sigma0, "vh")
+    quarters = np.nanpercentile(power, (25, 75))
+    np.testing.assert_allclose(db(quarters), db(np.array(VH)), atol=0.05)
     mask, _ = layer(sigma0, "mask")
     assert set(np.unique(mask)) <= {0, 1, 2, 3, 255}
     lia, _ = layer(sigma0, "lia")
@@ -98,8 +112,6 @@ def test_points_lie_where_they_were_put(given: Given, sigma0: Path) -> None:
     place = locate(annotation, resolve(annotation), line, sample, hills)
     power, source = layer(sigma0, "vv")
     xy = np.array([place.longitude, place.latitude]).T
-    import shapely
-
     on_grid = shapely.get_coordinates(project(shapely.MultiPoint(xy), "EPSG:4326", str(source.crs)))
     for x, y in on_grid:
         column, row = ~source.transform * (x, y)
@@ -138,3 +150,144 @@ def test_the_item_is_valid_stac_and_says_how(sigma0: Path) -> None:
         assert asset.media_type == pystac.MediaType.COG
     catalogue = pystac.Catalog.from_file(sigma0 / "catalog.json")
     assert [i.id for i in catalogue.get_items()] == [NAME]
+
+
+def left_in(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir()) if folder.exists() else []
+
+
+def area(given: Given, path: Path) -> Path:
+    """The middle of the scene as a vector file."""
+    inner = outline(open_product(given.safe).first).buffer(-0.015)
+    feature = {"type": "Feature", "properties": {}, "geometry": shapely.geometry.mapping(inner)}
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    return path
+
+
+def test_a_workspace_takes_the_scene_in(given: Given, curupira: Curupira, tmp_path: Path) -> None:
+    catalogue = tmp_path / "images" / "catalog.json"
+    made = curupira(
+        "init",
+        tmp_path / "ws",
+        "--area",
+        area(given, tmp_path / "a.json"),
+        "--catalogue",
+        catalogue,
+    )
+    assert made.code == 0, made.err
+    answer = curupira(
+        "grd", given.safe, "--dem", given.dem, "-o", catalogue.parent, "-w", tmp_path / "ws"
+    )
+    assert answer.code == 0, answer.err
+    assert "orbit: annotation" in answer.out
+    run = curupira("run", "-w", tmp_path / "ws")
+    assert run.code == 0, run.err
+    assert "1 scenes in" in run.out
+    status = curupira("status", "-w", tmp_path / "ws")
+    assert NAME in status.out
+    assert "0 quarantined" in status.out
+    # gamma0_rtc on hills, at the workspace's own grid: what sigma0 of flat ground would be.
+    power, source = layer(catalogue.parent, "vv")
+    angle, _ = layer(catalogue.parent, "angle")
+    assert source.transform.a == 20
+    flat = SIGMA0 / np.cos(np.radians(np.nanmedian(angle)))
+    assert abs(np.nanmedian(db(power)) - db(flat)) < 0.15
+
+
+def test_compare(given: Given, sigma0: Path, curupira: Curupira, tmp_path: Path) -> None:
+    """Beside a copy that is 0.7 dB brighter, in dB, and a pixel and a half displaced."""
+    power, source = layer(sigma0, "vh")
+    brighter = (db(power) + 0.7).astype(np.float32)
+    rng = np.random.default_rng(1)
+    brighter += rng.normal(0, 0.05, brighter.shape).astype(np.float32)
+    reference = tmp_path / "provider_iw_vh.tif"
+    profile = vars(source) | {"transform": source.transform * Affine.translation(-1.5, 0)}
+    with rasterio.open(reference, "w", **profile) as target:
+        target.write(brighter, 1)
+    command = ["grd", given.safe, "--dem", given.dem, "--geoid", "none", "--resolution", 10]
+    command += ["--radiometry", "sigma0", "--polarisation", "vh", "-o", tmp_path / "out"]
+    answer = curupira(*command, "--compare", reference)
+    assert answer.code == 0, answer.err
+    (line,) = [text for text in answer.out.splitlines() if text.startswith("VH beside")]
+    assert "(dB)" in line
+    assert float(line.split("bias ")[1].split()[0]) == pytest.approx(-0.7, abs=0.01)
+    assert float(line.split("spread ")[1].split()[0]) < 0.1
+    words = line.split("shift ")[1].split()
+    assert float(words[0]) == pytest.approx(1.5, abs=0.1)
+    assert float(words[2]) == pytest.approx(0, abs=0.1)
+    refused = curupira(*command, "--compare", tmp_path / "none.tif")
+    assert refused.code == 7
+    assert "none.tif: cannot be read" in refused.err
+
+
+def test_an_earlier_result_stands_until_the_new_one_is_complete(
+    given: Given, sigma0: Path, curupira: Curupira, tmp_path: Path
+) -> None:
+    out = shutil.copytree(sigma0, tmp_path / "out")
+    before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    half = tmp_path / "half.tif"
+    with rasterio.open(given.dem) as source:
+        profile = source.profile | {"height": source.height // 2}
+        with rasterio.open(half, "w", **profile) as target:
+            target.write(source.read(1)[: source.height // 2], 1)
+    command = ("grd", given.safe, "--dem", half, "--geoid", "none", "-o", out)
+    answer = curupira(*command, "--dem-gaps", "refuse")
+    assert answer.code == 7
+    assert "has no height" in answer.err
+    assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
+    assert left_in(out) == [NAME, "catalog.json", "items"]
+    filled = curupira(*command, "--polarisation", "VV", "--resolution", 40)
+    assert filled.code == 0, filled.err
+    mask, _ = layer(out, "mask")
+    assert 0.3 < (mask[mask != 255] & 4 > 0).mean() < 0.7
+    assert left_in(out / NAME) == ["angle.tif", "lia.tif", "mask.tif", "vv.tif"]
+
+
+def test_a_killed_run_leaves_nothing_half_written(
+    given: Given, curupira: Curupira, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    command = ["grd", given.safe, "--dem", given.dem, "-o", out, "--polarisation", "VV", "-q"]
+    program = "from curupira.cli.main import run; run()"
+    with subprocess.Popen([sys.executable, "-c", program, *map(str, command)]) as process:
+        until = time.monotonic() + 60
+        while not list(out.glob(".*.part/*.tif")):
+            assert process.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+    (left,) = left_in(out)
+    assert left.endswith(".part")
+    long_ago = time.time() - 2 * 86_400
+    os.utime(out / left, (long_ago, long_ago))
+    assert curupira(*command).code == 0
+    assert left_in(out) == [NAME, "catalog.json", "items"]
+
+
+def test_bad_input(given: Given, curupira: Curupira, tmp_path: Path) -> None:
+    def refused(code: int, words: str, product: object, *options: object) -> None:
+        answer = curupira("grd", product, "-o", tmp_path / "out", *options)
+        assert answer.code == code, answer
+        assert words in " ".join(answer.err.split()), answer.err
+        assert left_in(tmp_path / "out") == []
+
+    cut = tmp_path / f"{NAME}.SAFE"
+    shutil.copytree(given.safe, cut)
+    (gone,) = cut.glob("measurement/*-vh-*.tiff")
+    gone.unlink()
+    nowhere = tmp_path / "no_dem.tif"
+    # The product's completeness is checked before the DEM.
+    refused(7, f"missing: measurement/{gone.name}", cut, "--dem", nowhere)
+    refused(7, "process VV alone", cut, "--dem", nowhere)
+    refused(7, "no height model that GDAL reads", given.safe, "--dem", nowhere)
+    slc = shutil.copytree(given.safe, tmp_path / "slc.SAFE")
+    manifest = slc / "manifest.safe"
+    manifest.write_text(manifest.read_text().replace(">GRD<", ">SLC<"))
+    refused(7, "SLC", slc, "--dem", given.dem)
+    refused(7, "no such product", tmp_path / "x.SAFE", "--dem", given.dem)
+    refused(7, "no polarisation HH", given.safe, "--dem", given.dem, "--polarisation", "HH")
+    refused(2, "--radiometry", given.safe, "--dem", given.dem, "--radiometry", "beta")
+    refused(2, "--filter", given.safe, "--dem", given.dem, "--filter", "median")
+    refused(
+        2, "unknown coordinate reference system", given.safe, "--dem", given.dem, "--crs", "EPSG:1"
+    )

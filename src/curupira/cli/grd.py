@@ -78,8 +78,8 @@ def grd(
     """
     from curupira.config import Workspace
     from curupira.pipelines.grd import GrdInput, process_grd
+    from curupira.pipelines.grd_compare import check_reference, in_words
     from curupira.pipelines.grd_compare import compare as beside
-    from curupira.pipelines.grd_compare import in_words
 
     params = _params(
         radiometry=radiometry,
@@ -90,6 +90,8 @@ def grd(
         geoid=geoid,
         on_gap=dem_gaps,
     )
+    if compare is not None:
+        check_reference(compare)
     grid = None if workspace is None else Workspace.open(workspace).grid
     source = GrdInput(product, orbit, orbit_folder, orbit_url)
     with progress() as report:

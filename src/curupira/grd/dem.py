@@ -17,7 +17,8 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
-from rasterio.warp import reproject, transform_bounds
+from rasterio.vrt import WarpedVRT
+from rasterio.warp import transform_bounds
 
 from curupira.errors import InputError
 from curupira.grd.tie import to_lonlat
@@ -272,21 +273,24 @@ def _touches(source: DatasetReader, box: GeoBox) -> bool:
 
 
 def _warp(source: DatasetReader, box: GeoBox) -> Float32:
-    out = np.full(box.shape, np.nan, dtype=np.float32)
+    # Not rasterio's reproject: around the array it writes to, it changes the process's warning
+    # filters, and threads that do so at once undo one another.
     try:
-        reproject(
-            rasterio.band(source, 1),
-            out,
-            src_nodata=source.nodata,
-            dst_transform=box.affine,
-            dst_crs=_horizontal(str(box.crs)),
+        with WarpedVRT(
+            source,
             src_crs=_horizontal(source.crs.to_wkt()),
-            dst_nodata=np.nan,
+            crs=_horizontal(str(box.crs)),
+            transform=box.affine,
+            height=box.shape[0],
+            width=box.shape[1],
+            nodata=np.nan,
+            dtype="float32",
             resampling=_method(source, box),
-        )
+        ) as warped:
+            heights: Float32 = warped.read(1)
     except RasterioError as error:
         raise InputError(f"the height model cannot be read ({error})", where=source.name) from error
-    return out
+    return heights
 
 
 def _horizontal(text: str) -> str:

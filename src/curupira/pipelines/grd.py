@@ -8,10 +8,13 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 from odc.geo.geobox import GeoBox
+from scipy.interpolate import RegularGridInterpolator
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
@@ -154,16 +157,19 @@ def _work_folder(out: Path) -> Path:
 
 
 def outline(annotation: Annotation) -> BaseGeometry:
-    """Outline of the scene in longitude and latitude, from the geolocation grid's edge."""
+    """Outline of the image in longitude and latitude, by the geolocation grid.
+
+    The grid of a whole product ends where the image does; that of a part reaches beyond it.
+    """
     grid = annotation.geolocation
-    lon, lat = grid.longitude.reshape(grid.shape), grid.latitude.reshape(grid.shape)
-    edge = [
-        *zip(lon[0], lat[0], strict=True),
-        *zip(lon[1:, -1], lat[1:, -1], strict=True),
-        *zip(lon[-1, -2::-1], lat[-1, -2::-1], strict=True),
-        *zip(lon[-2:0:-1, 0], lat[-2:0:-1, 0], strict=True),
-    ]
-    return Polygon(edge)
+    axes = grid.line.reshape(grid.shape)[:, 0], grid.pixel.reshape(grid.shape)[0]
+    places = np.stack([grid.longitude, grid.latitude], axis=-1).reshape(*grid.shape, 2)
+    there = RegularGridInterpolator(axes, places, bounds_error=False, fill_value=None)
+    bottom, right = annotation.lines - 1, annotation.samples - 1
+    corners = np.array([(0, 0), (0, right), (bottom, right), (bottom, 0), (0, 0)], dtype=float)
+    share = np.linspace(0, 1, 21)[:-1, None]
+    edge = np.concatenate([a + share * (b - a) for a, b in pairwise(corners)])
+    return Polygon(there(edge))
 
 
 def _seen(footprint: BaseGeometry, grid: GeoBox, name: str) -> BaseGeometry:

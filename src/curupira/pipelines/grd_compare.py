@@ -29,9 +29,9 @@ from curupira.units import from_db, to_db
 Float32 = npt.NDArray[np.float32]
 _NAME: Final = re.compile(r"(?<![a-z])(vv|vh|hh|hv)(?![a-z])", re.IGNORECASE)
 _BLOCK: Final = 1024
-#: Differences are counted in steps of 0.01 dB up to this far from zero.
-_FARTHEST_DB: Final = 60.0
-_STEPS: Final = 12_000
+#: Differences are counted in steps of 0.01 dB, of which one lies around zero.
+_STEPS: Final = 12_001
+_FARTHEST_DB: Final = 0.005 * _STEPS
 #: Pixels, each way, of the squares whose mean powers are compared: speckle all but averages out.
 _SQUARE: Final = 16
 
@@ -88,6 +88,18 @@ def compare(result: GrdResult, reference: Path, polarisation: str | None = None)
         return pair.measure(extent, name, reference)
 
 
+def check_reference(reference: Path) -> None:
+    """Refuse what ``compare`` cannot read, before a scene is processed for it.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or has no place on Earth.
+    """
+    with _opened(reference):
+        pass
+
+
 def in_words(found: Beside) -> str:
     """One line for people."""
     shift = "not to be measured (nothing but speckle, or its parts disagree)"
@@ -120,7 +132,7 @@ def _polarisation(result: GrdResult, reference: Path, wanted: str | None) -> str
 
 
 @contextmanager
-def _on_grid(reference: Path, grid: GeoBox) -> Iterator[WarpedVRT]:
+def _opened(reference: Path) -> Iterator[rasterio.DatasetReader]:
     try:
         with rasterio.open(reference) as source:
             if source.crs is None:
@@ -129,19 +141,29 @@ def _on_grid(reference: Path, grid: GeoBox) -> Iterator[WarpedVRT]:
                     where=reference,
                     remedy="give a geocoded raster",
                 )
-            with WarpedVRT(
-                source,
-                crs=str(grid.crs),
-                transform=grid.affine,
-                height=grid.shape[0],
-                width=grid.shape[1],
-                nodata=np.nan,
-                dtype="float32",
-                resampling=_method(source, grid),
-            ) as theirs:
-                yield theirs
+            yield source
     except RasterioError as error:
-        raise InputError(f"cannot be read ({error})", where=reference) from error
+        raise InputError(
+            f"cannot be read ({error})", where=reference, remedy="give a GeoTIFF"
+        ) from error
+
+
+@contextmanager
+def _on_grid(reference: Path, grid: GeoBox) -> Iterator[WarpedVRT]:
+    with (
+        _opened(reference) as source,
+        WarpedVRT(
+            source,
+            crs=str(grid.crs),
+            transform=grid.affine,
+            height=grid.shape[0],
+            width=grid.shape[1],
+            nodata=np.nan,
+            dtype="float32",
+            resampling=_method(source, grid),
+        ) as theirs,
+    ):
+        yield theirs
 
 
 def _method(source: rasterio.DatasetReader, grid: GeoBox) -> Resampling:
