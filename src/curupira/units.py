@@ -57,6 +57,11 @@ def add_months(day: date, months: int) -> date:
     return date(year, month + 1, min(day.day, last))
 
 
+def prodes_year(day: date) -> int:
+    """Year of the yearly map that shows a clearing: August of the year before to July."""
+    return day.year + (day.month >= 8)
+
+
 def minimum_pixels(area_ha: float, pixel_area_m2: float) -> int:
     """Whole pixels in an area: ``int(area / pixel area)`` (product.md 1)."""
     # The tiny addend undoes binary rounding such as 0.3 * 10000 / 300 = 9.999...

@@ -10,7 +10,7 @@ import shapely
 from PIL import Image
 
 from curupira.codes import Verdict
-from curupira.pipelines import tallies
+from curupira.pipelines import assessed
 from curupira.store import warning as warnings
 
 EVIL = "<img src=x onerror=alert(1)><script>alert('x')</script>"
@@ -77,7 +77,9 @@ def test_a_day_of_two_interpreters_and_an_operator(serving: Any) -> None:
     work = ana.get("/api/dashboard").json()["interpreters"]
     assert {w["name"] for w in work} == {"ana", "bia", "chief"}
     with served.app.state.site.store.reading() as session:
-        assert [j.verdict for j in tallies.judged_in(session)] == [Verdict.RECENT_DEFORESTATION]
+        assert [a.judged.verdict for a in assessed.assessed(session)] == [
+            Verdict.RECENT_DEFORESTATION
+        ]
 
 
 def test_more_than_four_interpreters_are_too_many(served: Any) -> None:

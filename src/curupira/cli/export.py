@@ -139,6 +139,7 @@ def export(
     from curupira import deliver
     from curupira.config import Workspace
     from curupira.store import Store
+    from curupira.store import edit as edits
     from curupira.store import warning as warnings
 
     chosen = deliver.format_of(output, name)
@@ -152,7 +153,7 @@ def export(
         store.reading() as session,
     ):
         rows = warnings.query(session, status=wanted, since=first, until=last, bbox=box)
-        table = warnings.to_geodataframe(rows)
+        table = warnings.to_geodataframe(edits.as_drawn(session, rows))
     deliver.export(table, output, chosen)
     say(f"{len(table)} warnings in {output}")
 

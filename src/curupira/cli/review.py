@@ -176,7 +176,7 @@ def table(
     Example: `curupira review table -w tapajos`
     """
     from curupira.config import Workspace
-    from curupira.pipelines import tallies
+    from curupira.pipelines import assessed
     from curupira.store.session import Store
 
     opened = Workspace.open(workspace)
@@ -184,10 +184,9 @@ def table(
         Store.open(opened.monitor.store.url, base=opened.folder, create=False) as store,
         store.reading() as session,
     ):
-        judged = tallies.judged_in(session)
-    found = tallies.agreement_json(judged)
-    sampled = [j for j in judged if j.probability is not None]
-    found["accuracy"] = tallies.accuracy_json(sampled)
+        judged = [one.judged for one in assessed.assessed(session)]
+    found = assessed.agreement_json(judged)
+    found["accuracy"] = assessed.accuracy_json(judged)
     if as_json:
         out.print_json(json.dumps(found))
         return

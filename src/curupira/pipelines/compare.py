@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date
 from enum import StrEnum
@@ -51,8 +51,16 @@ CODES: dict[str, DateCode] = {word: word for word in get_args(DateCode)}
 _LEFT_OUT = (ClosedReason.MERGED, ClosedReason.WITHDRAWN, ClosedReason.REJECTED)
 
 
-def measure(workspace: Workspace, reference: Path, options: Options | None = None) -> Comparison:
+def measure(
+    workspace: Workspace,
+    reference: Path,
+    options: Options | None = None,
+    *,
+    hidden: Collection[str] = (),
+) -> Comparison:
     """Compare the store's warnings with a file of alerts; nothing is changed.
+
+    ``hidden``: places whose warnings are left out.
 
     Raises
     ------
@@ -76,7 +84,7 @@ def measure(workspace: Workspace, reference: Path, options: Options | None = Non
         Store.open(workspace.monitor.store.url, base=workspace.folder, create=False) as store,
         store.reading() as session,
     ):
-        rows = [r for r in warnings.query(session) if r.closed_reason not in _LEFT_OUT]
+        rows = [r for r in warnings.query(session) if _counts(r, hidden)]
     shapes = warnings.to_geodataframe(rows).to_crs(crs).geometry
     ours = [
         Notice(row.warning_id, shape, day, _kind(row))
@@ -90,6 +98,11 @@ def measure(workspace: Workspace, reference: Path, options: Options | None = Non
         until=chosen.until,
         window_days=chosen.window_days,
     )
+
+
+def _counts(row: WarningRow, hidden: Collection[str]) -> bool:
+    places = (row.uf, row.municipality, row.protected_area, row.indigenous_territory)
+    return row.closed_reason not in _LEFT_OUT and not any(p in hidden for p in places if p)
 
 
 def _day(row: WarningRow, which: OurDay) -> date | None:

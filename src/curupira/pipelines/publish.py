@@ -112,7 +112,7 @@ def collect(
     found = read_store(workspace, on, now)
     since = first_day(period, found.until, workspace.monitor.algorithm.monitor_since)
     shown = [row for row in found.warnings if _is_shown(row, since)]
-    gallery = open_gallery(workspace, found, now) if found.known else None
+    gallery = open_gallery(workspace, found.known, now) if found.known else None
     strongest = sorted((r for r in shown if _may_lead(r, since)), key=_strength, reverse=True)
     monitor_since = workspace.monitor.algorithm.monitor_since
     report(0, 4, "images")
@@ -203,7 +203,7 @@ def _scene_frame(found: Found, since: date) -> pd.DataFrame:
     return table
 
 
-def open_gallery(workspace: Workspace, found: Found, now: datetime) -> Gallery:
+def open_gallery(workspace: Workspace, known: Sequence[Acquisition], now: datetime) -> Gallery:
     """Pictures of a workspace; ``StoreError`` where it has no cube."""
     monitor, grid = workspace.monitor, workspace.grid
     detector = Detector(
@@ -216,7 +216,7 @@ def open_gallery(workspace: Workspace, found: Found, now: datetime) -> Gallery:
         memory=parse_memory(monitor.compute.memory),
         threads=1,
     )
-    return Gallery(workspace.folder, detector, found.known)
+    return Gallery(workspace.folder, detector, known)
 
 
 def _chips(gallery: Gallery, rows: Sequence[WarningRow]) -> tuple[Chip, ...]:

@@ -8,6 +8,8 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from curupira.config import Workspace
 from curupira.pipelines.masks import RECORD
 from curupira.store import acquisition as acquisitions
@@ -32,14 +34,7 @@ def collect(workspace: Workspace) -> dict[str, Any]:
         passes = acquisitions.in_order(session)
         counts = scenes.counts(session)
         return {
-            "last_scene": None
-            if last is None
-            else {
-                "scene": last.scene_id,
-                "acquired": _iso(last.acquired),
-                "created": _iso(last.created),
-            },
-            "last_run": _run(runs.latest(session)),
+            **newest(session),
             "scenes": {state.value: n for state, n in counts.items()},
             "quarantined": [
                 {"scene": row.scene_id, "reason": row.reason} for row in scenes.quarantined(session)
@@ -51,6 +46,19 @@ def collect(workspace: Workspace) -> dict[str, Any]:
             "coverage_km2": coverage(workspace),
             "notice": _notice(workspace, last),
         }
+
+
+def newest(session: Session) -> dict[str, Any]:
+    """Last scene and last run, as ``collect`` says them."""
+    last = scenes.latest(session)
+    scene = None
+    if last is not None:
+        scene = {
+            "scene": last.scene_id,
+            "acquired": _iso(last.acquired),
+            "created": _iso(last.created),
+        }
+    return {"last_scene": scene, "last_run": _run(runs.latest(session))}
 
 
 def _notice(workspace: Workspace, last: SceneRow | None) -> str | None:

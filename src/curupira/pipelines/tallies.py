@@ -2,199 +2,111 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from statistics import median
 from typing import Any
 
-import numpy as np
-import shapely
 from sqlalchemy.orm import Session
 
-from curupira.codes import ClosedReason, IntensityClass, Status, VerdictSource
+from curupira.codes import IntensityClass, Status
 from curupira.config import Workspace
+from curupira.pipelines import assessed
+from curupira.pipelines.heat import heat
 from curupira.pipelines.status import coverage
 from curupira.store import acquisition as acquisitions
 from curupira.store import review as reviews
-from curupira.store import sample as samples
 from curupira.store import search as searches
+from curupira.store import sums
 from curupira.store.search import Search
 from curupira.store.session import Store
-from curupira.validate import agreement, verdicts
-from curupira.validate.agreement import Judged
+from curupira.validate import verdicts
+from curupira.validate.compare import CLOUDY_MONTHS
 
-#: Radius of the kernel of the heat map, km (Doblas et al. 2022, Figure 9), and side of its cells.
-KERNEL_KM, CELL_KM = 50.0, 10.0
-_MOST_CELLS = 40_000
-_NAMES = ("warning_id", "status", "closed_reason", "intensity_class", "area_ha", "issued_at")
-_MORE = ("first_flag_date", "delay_from_flag_days", "verdict", "verdict_source", "geom")
+#: Side of the squares that the heat map is summed over first, degrees (some 2 km).
+_HEAT_DEG = 0.02
 
 
 def dashboard(
-    workspace: Workspace, store: Store, search: Search, *, people: bool
+    workspace: Workspace,
+    store: Store,
+    search: Search,
+    *,
+    people: bool,
+    sealed: Collection[str] = (),
 ) -> dict[str, Any]:
     """Everything that the dashboard shows of what a search finds (docs/web.md).
 
-    ``people``: whether the work of the interpreters is shown, by name.
+    Parameters
+    ----------
+    people
+        Whether the work of the interpreters is shown, by name.
+    sealed
+        Warnings whose verdicts are shown in sums only.
     """
+    wanted = replace(search, merged=False)
     with store.reading() as session:
-        rows = [
-            dict(zip((*_NAMES, *_MORE), values, strict=True))
-            for values in searches.columns(session, search, (*_NAMES, *_MORE))
-        ]
-        judged = _judged(session, rows)
-        field = [j for r, j in judged if r["verdict_source"] is VerdictSource.FIELD]
+        counted = sums.by_class(session, wanted)
+        issued, flagged = (sums.by_day(session, wanted, k) for k in ("issued", "flagged"))
+        delays = sums.delays(session, wanted)
+        places = searches.cells(session, wanted, _HEAT_DEG)
+        found = assessed.assessed(session, search)
         passes = acquisitions.in_order(session)
         work = _interpreters(session) if people else None
-    shown = [r for r in rows if r["closed_reason"] is not ClosedReason.MERGED]
-    every = [j for _, j in judged]
+    judged = [one.judged for one in found]
+    field = [one.judged for one in found if one.in_field]
     return {
-        "counts": _counts(shown),
-        "agreement": agreement_json(every),
-        "accuracy": accuracy_json([j for _, j in judged if j.probability is not None]),
-        "field": agreement_json(field) | {"accuracy": accuracy_json(field)},
-        "timeline_issued": _timeline(shown, "issued_at"),
-        "timeline_flagged": _timeline(shown, "first_flag_date"),
-        "delay": _delay(shown),
+        "counts": [
+            {"status": status.value, "intensity_class": kind.value}
+            | _sum([counted.get((status, kind), (0, 0.0))])
+            for status in Status
+            for kind in IntensityClass
+        ],
+        "agreement": assessed.agreement_json(judged),
+        "accuracy": assessed.accuracy_json(judged),
+        "field": assessed.agreement_json(field)
+        | {
+            "accuracy": assessed.field_accuracy_json(field),
+            "points": assessed.field_points(found, sealed),
+        },
+        "years": assessed.by_year(found),
+        "timeline_issued": _timeline(issued),
+        "timeline_flagged": _timeline(flagged),
+        "delay": delay_json(delays),
         "cadence": [{"orbit": p.relative_orbit, "day": p.day.isoformat()} for p in passes],
         "interpreters": work,
         "monitored": coverage(workspace),
-        "heat": _heat(shown),
-        "season": _season(shown),
+        "heat": heat(places),
+        "season": _season(flagged),
     }
 
 
-def _judged(
-    session: Session, rows: Sequence[dict[str, Any]]
-) -> list[tuple[dict[str, Any], Judged]]:
-    """Warnings with a verdict; the probability is of the draw they were part of."""
-    drawn = {
-        s.warning_id: s
-        for day in samples.days(session)
-        for s in samples.of_day(session, day)
-        if s.drawn or s.stratum == "automatic"
-    }
-    found = []
-    for row in rows:
-        if row["verdict"] is None:
-            continue
-        sample = drawn.get(row["warning_id"])
-        probability = None if sample is None else sample.inclusion_probability
-        found.append(
-            (row, Judged(row["intensity_class"], row["verdict"], row["area_ha"], probability))
-        )
-    return found
+def _sum(rows: Sequence[tuple[int, float]]) -> dict[str, Any]:
+    return {"n": sum(n for n, _ in rows), "area_ha": round(sum(ha for _, ha in rows), 4)}
 
 
-def judged_in(session: Session) -> list[Judged]:
-    """All warnings with a verdict, for the agreement table."""
-    search = Search()
-    rows = [
-        dict(zip((*_NAMES, *_MORE), values, strict=True))
-        for values in searches.columns(session, search, (*_NAMES, *_MORE))
-    ]
-    kept = [r for r in rows if r["closed_reason"] is not ClosedReason.MERGED]
-    return [j for _, j in _judged(session, kept)]
+def _timeline(days: Sequence[tuple[date, int, float]]) -> list[dict[str, Any]]:
+    return [{"day": day.isoformat()} | _sum([(n, ha)]) for day, n, ha in days]
 
 
-def agreement_json(judged: Sequence[Judged]) -> dict[str, Any]:
-    """The agreement table as plain values."""
-    return {
-        "n": len(judged),
-        "area_ha": round(sum(j.area_ha for j in judged), 4),
-        "rows": [
-            {
-                "verdict": None if r.verdict is None else r.verdict.value,
-                "category": r.category.value,
-                "intensity_class": None if r.intensity_class is None else r.intensity_class.value,
-                "n": r.n,
-                "area_ha": round(r.area_ha, 4),
-                "share_n": round(r.share_n, 6),
-                "share_area": round(r.share_area, 6),
-            }
-            for r in agreement.agreement_table(judged)
-        ],
-    }
+def delay_json(delays: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    """Median and 90 % quantile (the smallest delay that so many keep), and each delay's number."""
+    total, seen = sum(n for _, n in delays), 0
+    found: dict[str, Any] = {"median": None, "p90": None}
+    for days, n in delays:
+        seen += n
+        for name, share in (("median", 0.5), ("p90", 0.9)):
+            if found[name] is None and seen >= share * total:
+                found[name] = float(days)
+    return found | {"density": [{"days": days, "n": n} for days, n in delays]}
 
 
-def accuracy_json(judged: Sequence[Judged]) -> dict[str, Any]:
-    """User's accuracy by number and by area, the four ways."""
-    return {
-        name: {k: v.as_json() for k, v in agreement.user_accuracy(judged, by_area=area).items()}
-        for name, area in (("ua_count", False), ("ua_area", True))
-    }
-
-
-def _counts(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    found = []
-    for status in Status:
-        for kind in IntensityClass:
-            members = [r for r in rows if (r["status"], r["intensity_class"]) == (status, kind)]
-            found.append({"status": status.value, "intensity_class": kind.value} | _sum(members))
-    return found
-
-
-def _sum(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    return {"n": len(rows), "area_ha": round(sum(r["area_ha"] for r in rows), 4)}
-
-
-def _timeline(rows: Sequence[dict[str, Any]], name: str) -> list[dict[str, Any]]:
-    by_day: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in rows:
-        moment = row[name]
-        day = moment.date() if isinstance(moment, datetime) else moment
-        by_day[day.isoformat()].append(row)
-    return [{"day": day} | _sum(members) for day, members in sorted(by_day.items())]
-
-
-def _delay(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    days = sorted(r["delay_from_flag_days"] for r in rows if r["delay_from_flag_days"] is not None)
-    density = [{"days": d, "n": n} for d, n in sorted(Counter(days).items())]
-    if not days:
-        return {"median": None, "p90": None, "density": []}
-    return {
-        "median": float(median(days)),
-        "p90": float(np.percentile(days, 90)),
-        "density": density,
-    }
-
-
-def _season(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    wet = [r for r in rows if r["first_flag_date"].month in (11, 12, 1, 2, 3)]
-    dry = [r for r in rows if r["first_flag_date"].month not in (11, 12, 1, 2, 3)]
-    return {"november_march": _sum(wet), "rest": _sum(dry)}
-
-
-def _heat(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Disturbed m2 per hectare of ground within 50 km of each cell's centre."""
-    found: dict[str, Any] = {"radius_km": KERNEL_KM, "cells": []}
-    if not rows:
-        return found
-    points = shapely.get_coordinates(shapely.centroid([r["geom"] for r in rows]))
-    area = np.array([r["area_ha"] for r in rows], dtype=np.float64)
-    lat0 = float(points[:, 1].mean())
-    km = np.array([111.32 * math.cos(math.radians(lat0)), 111.32])
-    place = points * km
-    low, high = place.min(axis=0) - KERNEL_KM, place.max(axis=0) + KERNEL_KM
-    side = max(CELL_KM, math.sqrt(float(np.prod(high - low)) / _MOST_CELLS))
-    tree = shapely.STRtree(shapely.points(place))
-    xs, ys = (np.arange(low[k] + side / 2, high[k], side) for k in (0, 1))
-    centres = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
-    near = tree.query(shapely.points(centres), predicate="dwithin", distance=KERNEL_KM)
-    total = np.bincount(near[0], area[near[1]], minlength=len(centres))
-    ground_ha = math.pi * KERNEL_KM**2 * 100
-    for k in np.flatnonzero(total):
-        lon, lat = centres[k] / km
-        found["cells"].append(
-            {
-                "lon": round(float(lon), 4),
-                "lat": round(float(lat), 4),
-                "m2_per_ha": round(float(total[k]) * 1e4 / ground_ha, 4),
-            }
-        )
-    return found
+def _season(flagged: Sequence[tuple[date, int, float]]) -> dict[str, Any]:
+    cloudy = [(n, ha) for day, n, ha in flagged if day.month in CLOUDY_MONTHS]
+    rest = [(n, ha) for day, n, ha in flagged if day.month not in CLOUDY_MONTHS]
+    return {"november_march": _sum(cloudy), "rest": _sum(rest)}
 
 
 def _interpreters(session: Session) -> list[dict[str, Any]]:

@@ -27,8 +27,9 @@ from curupira.pipelines import publish
 from curupira.pipelines.entries import Frame
 from curupira.pipelines.pictures import Gallery
 from curupira.pipelines.products import BANDS, NODATA, product_path
-from curupira.records import Acquisition
+from curupira.records import Acquisition, group_acquisitions
 from curupira.report import SarImage
+from curupira.report.mapparts import STRETCH_DB
 from curupira.store import scene as scenes
 from curupira.store.session import Store
 from curupira.store.tables import WarningRow
@@ -37,8 +38,6 @@ from curupira.units import to_db
 #: Side of a map tile, pixels; half the circumference of the Web Mercator world, metres.
 TILE, WORLD = 256, 20037508.342789244
 MOSAIC = "mosaic"
-#: Stretch of the composite R=VV, G=VH, B=VV-VH, dB.
-STRETCH = ((-16.0, -2.0), (-22.0, -8.0), (2.0, 12.0))
 #: A tile is made from at most this many pixels of the grid a side.
 _MOST_PX = 2 * TILE
 _COLOURS = {
@@ -103,7 +102,8 @@ class Viewer:
                 state = (scenes.counts(session), None if found is None else found.scene_id)
             if self._gallery is None or self._gallery[0] != state:
                 now = datetime.now(UTC)
-                known = publish.read_store(self.workspace, now.date(), now)
+                with self.store.reading() as session:
+                    known = group_acquisitions(scenes.ingested(session))
                 self._gallery = (state, publish.open_gallery(self.workspace, known, now))
             return self._gallery[1]
 
@@ -263,11 +263,12 @@ def _composite(image: SarImage) -> Bytes:
     """R = VV, G = VH, B = VV - VH in dB; grey where there is no VV; transparent without image."""
     vv, vh = to_db(image.vv), to_db(image.vh)
     alone = np.isnan(vv)
-    bands = [np.where(alone, vh, vv), vh, np.where(alone, vh, vv - vh)]
+    bands = {"VV": np.where(alone, vh, vv), "VH": vh, "VV-VH": np.where(alone, vh, vv - vh)}
     out = np.zeros((*vh.shape, 4), np.uint8)
-    for k, (band, (low, high)) in enumerate(zip(bands, STRETCH, strict=True)):
-        bottom = np.where(alone, STRETCH[1][0], low)
-        top = np.where(alone, STRETCH[1][1], high)
+    for k, (name, band) in enumerate(bands.items()):
+        bottom, top = (
+            np.where(alone, STRETCH_DB["VH"][end], STRETCH_DB[name][end]) for end in (0, 1)
+        )
         scaled = np.clip((np.nan_to_num(band, nan=-99.0) - bottom) / (top - bottom), 0, 1)
         out[..., k] = np.round(255 * scaled)
     out[..., 3] = np.where(np.isnan(vh), 0, 255)

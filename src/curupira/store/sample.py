@@ -42,6 +42,13 @@ def days(session: Session) -> list[date]:
     return list(session.scalars(select(SampleRow.day).distinct().order_by(SampleRow.day)))
 
 
+def inclusion(session: Session) -> dict[str, float | None]:
+    """Inclusion probability by warning, of those drawn or matched automatically."""
+    wanted = SampleRow.drawn | (SampleRow.stratum == "automatic")
+    query = select(SampleRow.warning_id, SampleRow.inclusion_probability).where(wanted)
+    return {row.warning_id: row.inclusion_probability for row in session.execute(query)}
+
+
 def version(session: Session) -> tuple[int, int]:
     """Changes with every draw and every vote."""
     newest = (session.scalar(select(func.max(row.id))) for row in (SampleRow, ReviewRow))

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from curupira.codes import IntensityClass, Status, Verdict
+from curupira.codes import ClosedReason, IntensityClass, Status, Verdict
 from curupira.store.geometry import Bounds, centre_of, crosses_edge, may_intersect
 from curupira.store.tables import AcquisitionRow, EditRow, ReviewRow, RunRow, WarningRow
 
@@ -40,8 +40,9 @@ class Search:
     """What is wanted; None or empty does not restrict.
 
     ``since`` and ``until`` are UTC days of ``issued_at``, both included; ``moments`` the same as
-    aware times. ``territory`` is part of a place's name. ``hidden`` names places of which nothing
-    is shown, ``sealed`` warnings that no search by verdict finds.
+    aware times. ``judged`` wants a verdict; without ``merged`` what lives on in another warning is
+    left out. ``territory`` is part of a place's name. ``hidden`` names places of which nothing is
+    shown, ``sealed`` warnings that no search by verdict finds.
     """
 
     bbox: Bounds | None = None
@@ -51,6 +52,8 @@ class Search:
     moments: tuple[datetime | None, datetime | None] = (None, None)
     intensity_class: IntensityClass | None = None
     verdict: tuple[Verdict, ...] = ()
+    judged: bool = False
+    merged: bool = True
     territory: str = ""
     mining: float | None = None
     min_area_ha: float | None = None
@@ -75,6 +78,8 @@ def where(search: Search, dialect: str) -> list[ColumnElement[bool]]:
         found.append(W.issued_at >= start)
     if end is not None:
         found.append(W.issued_at <= end)
+    if not search.merged:
+        found.append(or_(W.closed_reason.is_(None), W.closed_reason != ClosedReason.MERGED))
     found += _attributes(search)
     if search.hidden:
         within = [and_(c.is_not(None), c.in_(search.hidden)) for c in _PLACES]
@@ -88,6 +93,8 @@ def _attributes(search: Search) -> list[ColumnElement[bool]]:
         found.append(W.intensity_class == search.intensity_class)
     if search.verdict:
         found.append(W.verdict.in_(search.verdict))
+    if search.judged:
+        found.append(W.verdict.is_not(None))
     if search.sealed and (search.verdict or "verdict" in dict(search.exact)):
         found.append(W.warning_id.not_in(search.sealed))
     if search.territory:

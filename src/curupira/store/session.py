@@ -108,7 +108,11 @@ class Store:
         try:
             if parsed.get_backend_name() == "postgresql":
                 load_postgis()
-            engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
+            # As many connections as threads ask for: one that waits for a second while others
+            # hold the rest would wait for ever.
+            engine = create_engine(
+                parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite", max_overflow=-1
+            )
         except ModuleNotFoundError as error:
             raise StoreError(
                 "the PostgreSQL driver is not installed",

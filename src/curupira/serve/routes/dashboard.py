@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from fastapi import APIRouter
 
 from curupira.codes import Role, Verdict
 from curupira.pipelines import tallies
+from curupira.pipelines.compare import Options, document, measure
 from curupira.pipelines.outlines import layer_files
 from curupira.pipelines.products import BANDS
-from curupira.pipelines.status import collect
-from curupira.serve.filters import Filter, plain
-from curupira.serve.site import Asking, SiteHere
+from curupira.pipelines.review import MissingError
+from curupira.pipelines.status import newest
+from curupira.serve.filters import Day, Filter, plain
+from curupira.serve.site import Asking, Site, SiteHere
 from curupira.store import search as searches
 from curupira.store.search import Search
 from curupira.units import attribution
@@ -26,15 +29,42 @@ router = APIRouter(prefix="/api", tags=["dashboard"])
 def dashboard(site: SiteHere, person: Asking, search: Filter) -> dict[str, Any]:
     """Tables and figures of the filter."""
     return tallies.dashboard(
-        site.workspace, site.store, search, people=person.may(Role.INTERPRETER)
+        site.workspace,
+        site.store,
+        search,
+        people=person.may(Role.INTERPRETER),
+        sealed=site.sealed(person),
     )
+
+
+@router.get("/dashboard/optical")
+def optical(site: SiteHere, person: Asking, since: Day = None, until: Day = None) -> dict[str, Any]:
+    """Our warnings beside the optical alerts: who was first, what is only ours; by season."""
+    if not site.params.optical_alerts:
+        raise MissingError(
+            "no optical alerts are configured",
+            where="[serve] optical_alerts",
+            remedy="name a vector file of them",
+        )
+    with site.store.reading() as session:
+        state = searches.version(session)
+    return _optical(site, Options(since=since, until=until), site.hidden(person), state)
+
+
+@lru_cache(maxsize=16)
+def _optical(
+    site: Site, options: Options, hidden: tuple[str, ...], _: tuple[Any, ...]
+) -> dict[str, Any]:
+    # Compares every geometry: done once for what the store holds.
+    path = site.workspace.path(site.params.optical_alerts)
+    return document(measure(site.workspace, path, options, hidden=hidden))
 
 
 @router.get("/config")
 def config(site: SiteHere, person: Asking) -> dict[str, Any]:
     """What the pages need to know first."""
-    found = collect(site.workspace)
     with site.store.reading() as session:
+        found = newest(session)
         days = searches.span(session, Search(hidden=site.hidden(person)))
     withheld = site.withheld(person)
     names = [n for n in layer_files(site.workspace) if n != "area" and n not in withheld]

@@ -1,0 +1,124 @@
+"""Warnings with their verdicts: the agreement table, accuracy, residue by year, field visits."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from curupira.codes import IntensityClass, Verdict, VerdictSource
+from curupira.store import sample as samples
+from curupira.store import search as searches
+from curupira.store.search import Search
+from curupira.units import prodes_year
+from curupira.validate import agreement
+from curupira.validate.agreement import Judged
+
+_COLUMNS = (
+    *("warning_id", "intensity_class", "verdict", "verdict_source", "area_ha"),
+    *("first_flag_date", "lon", "lat"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Assessed:
+    """A warning with a verdict, and where and when it was first flagged."""
+
+    warning_id: str
+    judged: Judged
+    first_flag: date
+    in_field: bool
+    lon: float
+    lat: float
+
+
+def assessed(session: Session, search: Search | None = None) -> list[Assessed]:
+    """Warnings with a verdict; the probability is of the draw they were part of."""
+    probability = samples.inclusion(session)
+    wanted = replace(search or Search(), judged=True, merged=False)
+    found = []
+    for key, kind, verdict, source, area, flag, lon, lat in searches.columns(
+        session, wanted, _COLUMNS
+    ):
+        judged = Judged(IntensityClass(kind), Verdict(verdict), area, probability.get(key))
+        found.append(Assessed(key, judged, flag, source is VerdictSource.FIELD, lon, lat))
+    return found
+
+
+def agreement_json(judged: Sequence[Judged]) -> dict[str, Any]:
+    """The agreement table as plain values."""
+    return {
+        "n": len(judged),
+        "area_ha": round(sum(j.area_ha for j in judged), 4),
+        "rows": [
+            {
+                "category": r.category.value,
+                "intensity_class": None if r.intensity_class is None else r.intensity_class.value,
+                "verdict": None if r.verdict is None else r.verdict.value,
+                "n": r.n,
+                "share_n": round(r.share_n, 6),
+                "area_ha": round(r.area_ha, 4),
+                "share_area": round(r.share_area, 6),
+            }
+            for r in agreement.agreement_table(judged)
+        ],
+    }
+
+
+def accuracy_json(judged: Sequence[Judged]) -> dict[str, Any]:
+    """User's accuracy by number and by area, the four ways; of a sample only."""
+    sampled = [j for j in judged if j.probability is not None]
+    return {
+        name: {k: v.as_json() for k, v in agreement.user_accuracy(sampled, by_area=area).items()}
+        for name, area in (("ua_count", False), ("ua_area", True))
+    }
+
+
+def field_accuracy_json(judged: Sequence[Judged]) -> dict[str, Any]:
+    """The same of warnings that were visited, which nobody drew: each counts once."""
+    return accuracy_json([replace(j, probability=1.0) for j in judged])
+
+
+def by_year(found: Sequence[Assessed]) -> list[dict[str, Any]]:
+    """Judged warnings by PRODES year of the first flag, and how much of them is residue.
+
+    Residue is what an earlier year's clearing left, which the yearly map had not shown.
+    """
+    years: dict[int, list[Judged]] = defaultdict(list)
+    for one in found:
+        years[prodes_year(one.first_flag)].append(one.judged)
+    rows = []
+    for year, judged in sorted(years.items()):
+        residue = [j for j in judged if j.verdict is Verdict.RESIDUE]
+        area, of_residue = (sum(j.area_ha for j in some) for some in (judged, residue))
+        rows.append(
+            {
+                "prodes_year": year,
+                "n": len(judged),
+                "area_ha": round(area, 4),
+                "residue_n": len(residue),
+                "residue_ha": round(of_residue, 4),
+                "share_n": round(len(residue) / len(judged), 6),
+                "share_area": round(of_residue / area, 6) if area else 0.0,
+            }
+        )
+    return rows
+
+
+def field_points(found: Sequence[Assessed], sealed: Collection[str] = ()) -> list[dict[str, Any]]:
+    """Where warnings were visited or overflown, and what that said (the paper's Figure 8)."""
+    return [
+        {
+            "warning_id": one.warning_id,
+            "lon": round(one.lon, 5),
+            "lat": round(one.lat, 5),
+            "verdict": one.judged.verdict.value,
+            "category": one.judged.category.value,
+        }
+        for one in found
+        if one.in_field and one.warning_id not in sealed
+    ]
