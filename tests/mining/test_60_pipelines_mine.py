@@ -121,10 +121,21 @@ def test_a_model_folder_holds_what_it_should(model):
     assert len(card["normalisation"]["mean"]) == 3
     names = {p.name for p in model.iterdir()}
     assert names == {
-        "model.pt", "model.onnx", "model.json", "curves.png", "confusion.png", "reliability.png"
+        "model.pt", "model.onnx", "model.json", "curves.png", "confusion.png", "reliability.png",
+        "model-card.md",
     }  # fmt: skip
     session = onnxruntime.InferenceSession(str(model / "model.onnx"))
     assert [i.name for i in session.get_inputs()] == ["bands"]
+
+
+def test_the_card_in_words_says_what_the_model_is_not(model):
+    card = json.loads((model / "model.json").read_text())
+    text = (model / "model-card.md").read_text()
+    assert "Not for field use" in text
+    assert "simulated radar" in text
+    assert f"{card['patches']['training']} patches" in text
+    found = card["metrics"]["validation"]["f1"]
+    assert f"| f1 | {found['value']:.2f} [{found['low']:.2f}, {found['high']:.2f}] |" in text
 
 
 def test_squares_are_rfc_7946_and_metric(mines):
@@ -377,6 +388,10 @@ def test_classifying_bad_input(land, model, tmp_path, write_scene):
     far = tmp_path / "far.gpkg"
     gpd.GeoDataFrame(geometry=[box(0, 0, 1, 1)], crs=4326).to_file(far)
     refused(InputError, "holds no window", land.scenes[0], "--aoi", far)
+    older = shutil.copytree(model, tmp_path / "older")
+    card = json.loads((older / "model.json").read_text())
+    (older / "model.json").write_text(json.dumps(card | {"format": 1}))
+    refused(InputError, "a model of format 1", land.scenes[0], "--model", older)
 
 
 def test_empty_reference_and_existing_output(mines, grid, tmp_path):

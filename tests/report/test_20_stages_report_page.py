@@ -20,6 +20,7 @@ from PIL import Image
 
 from curupira.errors import InputError
 from curupira.report import Chip, ReportData, SarImage, Series, ThresholdMap, render
+from curupira.report.tables import NONE, warnings_table
 
 VOID = {"meta", "img", "br", "link", "hr", "input"}
 SECTIONS = (
@@ -283,3 +284,17 @@ def test_bad_arrays_and_series_are_named(full: ReportData) -> None:
         ThresholdMap(image.vh, GeoBox.from_bbox((-57, -6, -56, -5), shape=image.vh.shape))
     with pytest.raises(InputError, match="limit_db"):
         Series("x", full.series[0].dataset.drop_vars("limit_db"))
+
+
+def test_the_mining_score_is_listed_where_there_is_one(full: ReportData, page: Page) -> None:
+    assert "Mining (%)" not in page.text
+    scores = [0.934, *[np.nan] * (len(full.warnings) - 1)]
+    data = dataclasses.replace(full, warnings=full.warnings.assign(mining_score=scores))
+    table = warnings_table(data)
+    at = table.columns.index("Mining (%)")
+    assert table.numeric[at]
+    shown = {row[0]: row[at] for row in table.rows}
+    first = str(full.warnings["warning_id"].iloc[0])[:8]
+    assert shown.pop(first) == "93"
+    assert set(shown.values()) == {NONE}
+    assert "Mining (%)" in Page(render(data)).text

@@ -13,6 +13,7 @@ import numpy as np
 from curupira.cog import write_atomic, write_cog
 from curupira.errors import ConfigError
 from curupira.mining import figures
+from curupira.mining.card import WORDS, in_words
 from curupira.mining.params import MiningParams
 from curupira.mining.scene import Scale
 from curupira.mining.splits import split_patches
@@ -101,6 +102,7 @@ def train_model(
         }
         scaling = model.Normalisation(kind=params.training.zscore, mean=trained.mean, sd=trained.sd)
         card = model.save_model(folder, trained.network, scaling, chosen, record)
+        write_atomic(folder / WORDS, in_words(card).encode())
         _draw(folder, trained, metrics, labels)
     return card
 

@@ -126,9 +126,13 @@ def counts_table(data: ReportData) -> Table:
 
 
 def warnings_table(data: ReportData) -> Table:
-    """The warnings issued or confirmed in the period, largest excess first, at most 25 rows."""
+    """The warnings issued or confirmed in the period, largest excess first, at most 25 rows.
+
+    The mining score has a column where any of them has one.
+    """
     mine = data.warnings.loc[data.issued.index.union(data.confirmed.index)]
     mine = mine.to_crs(SIRGAS_2000).sort_values("excess_db", ascending=False, kind="stable")
+    scored = "mining_score" in mine and bool(mine["mining_score"].notna().any())
     rows = []
     for row in mine.head(MAX_ROWS).to_dict("records"):
         point = row["geometry"].representative_point()
@@ -139,6 +143,7 @@ def warnings_table(data: ReportData) -> Table:
                 CLASS_WORDS[IntensityClass(row["intensity_class"])].split(" (")[0],
                 area(row["area_ha"]),
                 number(row["excess_db"], 1),
+                *([number(100 * row["mining_score"])] if scored else []),
                 day(row["first_flag_date"]),
                 day(row["issued_at"]),
                 day(row["confirmed_at"]),
@@ -152,13 +157,14 @@ def warnings_table(data: ReportData) -> Table:
         "Class",
         "Area (ha)",
         "Excess (dB)",
+        *(["Mining (%)"] if scored else []),
         "First flag",
         "Issued",
         "Confirmed",
         "Position",
         "Place",
     )
-    numeric = tuple(name in ("Area (ha)", "Excess (dB)") for name in columns)
+    numeric = tuple(name in ("Area (ha)", "Excess (dB)", "Mining (%)") for name in columns)
     caption = "Warnings issued or confirmed in the period, largest excess first"
     return Table(caption, columns, tuple(rows), numeric, left_out=max(0, len(mine) - MAX_ROWS))
 
