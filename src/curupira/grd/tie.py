@@ -28,7 +28,7 @@ _A_M: Final = 6_378_137.0
 _E2: Final = 6.694379990141316e-3
 #: Pixels between tie points to begin with, and at least.
 STEP: Final = 32
-_MIN_STEP: Final = 4
+_MIN_STEP: Final = 1
 #: A block's largest deviation from Newton's positions, radar pixels; the bar is 0.01.
 TOLERANCE_PX: Final = 0.005
 _CHECKS: Final = 128
@@ -209,7 +209,7 @@ def fitting_tie_grid(
     Raises
     ------
     InputError
-        If the tolerance is not met with four pixels between tie points.
+        If the tolerance is not met with a tie point at every pixel.
     """
     finite = height_m[np.isfinite(height_m)]
     bounds = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)

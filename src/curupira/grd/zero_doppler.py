@@ -108,8 +108,9 @@ class RadarGeometry:
         Returns
         -------
         line, sample
-            ``(...)``, fractional; NaN where the position is NaN or no zero-Doppler time is found
-            within a minute of the orbit's polynomial. Sample 0 and line 0 are pixel centres.
+            ``(...)``, fractional; NaN where the position is NaN, lies left of the track, or has no
+            zero-Doppler time within a minute of the orbit's polynomial. Sample 0 and line 0 are
+            pixel centres.
         sight
             ``(..., 3)`` from the ground to the sensor, metres: its length is the slant range.
         """
@@ -143,13 +144,6 @@ class RadarGeometry:
         ranges = np.linspace(low, high, _RANGES)
         rows = [self._ground_range(np.full(_RANGES, t), ranges) for t in self.table_s]
         return np.stack(rows) / self.spacing_m, low, float(ranges[1] - ranges[0])
-
-    def slant_range_time(self, ecef: Floats) -> Floats:
-        """Two-way travel time (s) ``(...)`` at zero Doppler of ECEF positions ``(..., 3)``."""
-        flat = np.ascontiguousarray(ecef, dtype=np.float64).reshape(-1, 3)
-        _, sight = _solve(flat, self.orbit, self.scale_s, self.middle_s)
-        slant: Floats = np.linalg.norm(sight, axis=-1).reshape(ecef.shape[:-1])
-        return 2 * slant / SPEED_OF_LIGHT_M_S
 
 
 def _slant_limits(annotation: Annotation) -> tuple[float, float]:
@@ -192,13 +186,25 @@ def _solve(points: Floats, orbit: Floats, scale_s: float, start_s: float) -> tup
             # Not "<": NaN has to end the loop as well.
             if not abs(step) >= _TOLERANCE_S:
                 break
-        if abs(t) <= 2 * scale_s:
+        # The ground left of the track has the same times and ranges: it is not what is seen.
+        if abs(t) <= 2 * scale_s and _to_the_right(state, points[n]):
             seconds[n] = t
             for axis in range(3):
                 sight[n, axis] = state[axis, 0]
         else:
             t = start_s
     return seconds, sight
+
+
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _to_the_right(state: Floats, point: Floats) -> bool:
+    """Whether a point lies right of the track; rows of ``state`` are sight and velocity by axis."""
+    right = 0.0
+    for axis in range(3):
+        one, two = (axis + 1) % 3, (axis + 2) % 3
+        up_one, up_two = state[one, 0] + point[one], state[two, 0] + point[two]
+        right -= state[axis, 0] * (state[one, 1] * up_two - state[two, 1] * up_one)
+    return right > 0
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
