@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -95,6 +96,9 @@ def parse_memory(text: str, *, where: str = "[compute] memory") -> int:
     return size
 
 
+#: Tasks of a thread that are under way or wait for it.
+_AHEAD = 2
+
 Executor = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 
@@ -128,14 +132,12 @@ def executor(scheduler: str = "", workers: int = 0) -> Iterator[Executor]:
 def _bounded(
     pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T]
 ) -> Iterator[R]:
-    # At most two tasks a thread are in flight, so that results do not pile up in memory.
-    from collections import deque
-
+    # Few tasks a thread are in flight, so that results do not pile up in memory.
     pending: deque[Any] = deque()
     try:
         for item in items:
             pending.append(pool.submit(function, item))
-            if len(pending) >= 2 * pool._max_workers:
+            if len(pending) >= _AHEAD * pool._max_workers:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
@@ -145,10 +147,25 @@ def _bounded(
 
 
 def _on_dask(client: Client, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    futures = client.map(function, list(items), pure=False)
-    for future in futures:
-        yield future.result()
-        future.release()  # type: ignore[no-untyped-call]
+    pending: deque[Any] = deque()
+    try:
+        for item in items:
+            pending.append(client.submit(function, item, pure=False))
+            # Workers come and go. Two tasks a thread keep them busy; more would pile up results.
+            threads = sum(client.nthreads().values())  # type: ignore[no-untyped-call]
+            if len(pending) > _AHEAD * max(threads, 1):
+                yield _taken(pending)
+        while pending:
+            yield _taken(pending)
+    finally:
+        client.cancel(list(pending))  # type: ignore[no-untyped-call]
+
+
+def _taken(pending: deque[Any]) -> Any:
+    future = pending.popleft()
+    result = future.result()
+    future.release()
+    return result
 
 
 @contextmanager
