@@ -63,3 +63,22 @@ def closest_approach(orbit, point, start_s, stop_s):
             start_s = first
     middle = (start_s + stop_s) / 2
     return middle, distance(middle)
+
+
+def away_from_sensor(line, sample, template=S1A):
+    """Map coordinates of a place, and the unit vector on the map along which range grows."""
+    annotation, orbit, _ = true_scene(template)
+    place = locate(annotation, orbit, [line, line], [sample - 200, sample + 200])
+    x, y = Transformer.from_crs("EPSG:4326", UTM[template], always_xy=True).transform(
+        place.longitude, place.latitude
+    )
+    away = np.array([x[1] - x[0], y[1] - y[0]])
+    return np.array([x.mean(), y.mean()]), away / np.linalg.norm(away)
+
+
+def range_box(line, sample, size, pixel_m=20.0):
+    """As ``box_at``, turned so that x leads straight away from the sensor."""
+    (x, y), away = away_from_sensor(line, sample)
+    turned = Affine(away[0], away[1], x, away[1], -away[0], y)
+    corner = Affine.scale(pixel_m) @ Affine.translation(-size / 2, -size / 2)
+    return GeoBox((size, size), turned @ corner, UTM[S1A])
