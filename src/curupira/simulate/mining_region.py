@@ -1,8 +1,9 @@
 """A year of radar over real mining outlines: only their mined share is painted. Pure.
 
 A tile is one piece of land on a metric grid, rendered by itself from a seed. The outlines of
-Amazon Mining Watch are detection patches, not mine edges; what is mined is the part of each that
-lies nearest to a simulated stream, and as large as the region's share of mined land in outlines.
+Amazon Mining Watch are unions of detection patches of 480 m, not mine edges, and every patch was
+taken for a mine: what is mined is, patch by patch, the part that lies nearest to a simulated
+stream, and in the mean as large as the region's share of mined land in outlines.
 Rivers with sandbars, fish ponds, pasture and burnt pasture are laid over the rest.
 """
 
@@ -55,6 +56,8 @@ class MineLand(_Section):
     spoil_db: Pair
     between_db: float = Field(ge=0)
     share_sd_ln: float = Field(ge=0)
+    patch_sd_ln: float = Field(ge=0)
+    patch_px: int = Field(ge=8)
     fresh: Pair
     reach_m: float = Field(gt=0)
     stream_sigma_px: float = Field(gt=3)
@@ -231,15 +234,32 @@ def _dig(
             continue
         # Every outline has its own numbers, whatever part of it the tile holds.
         own = np.random.default_rng([number, int(rng.integers(2**31))])
-        sd = land.mine.share_sd_ln
-        share = float(np.clip(region.mined_share * own.lognormal(-sd * sd / 2, sd), 0.01, 0.7))
+        mean = region.mined_share * _spread(land.mine.share_sd_ln, own)
         inside = outlines[window] == number
-        dug = inside & (rank[window] <= np.quantile(rank[window][inside], share))
-        place = _uniform(part[window])[dug]
-        codes = np.searchsorted(ends, place, side="right") + BARE
-        cover[window][dug] = codes.astype(np.int8)
-        contrast[window][dug] = own.beta(*land.mine.fresh)
+        for block in _blocks(inside.shape, land.mine.patch_px):
+            chosen = inside[block]
+            if not chosen.any():
+                continue
+            share = float(np.clip(mean * _spread(land.mine.patch_sd_ln, own), 0.005, 0.7))
+            near = rank[window][block]
+            dug = chosen & (near <= np.quantile(near[chosen], share))
+            codes = np.searchsorted(ends, _uniform(part[window][block])[dug], side="right") + BARE
+            cover[window][block][dug] = codes.astype(np.int8)
+            contrast[window][block][dug] = own.beta(*land.mine.fresh)
     return contrast
+
+
+def _spread(sd_ln: float, rng: np.random.Generator) -> float:
+    # Lognormal with a mean of 1.
+    return float(rng.lognormal(-sd_ln * sd_ln / 2, sd_ln))
+
+
+def _blocks(shape: tuple[int, int], side: int) -> list[tuple[slice, slice]]:
+    return [
+        (slice(y, y + side), slice(x, x + side))
+        for y in range(0, shape[0], side)
+        for x in range(0, shape[1], side)
+    ]
 
 
 def render(tile: Tile, day: date, number: int, bank: SpeckleBank) -> tuple[Field32, Field32]:
