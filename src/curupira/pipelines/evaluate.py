@@ -13,33 +13,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
-import shapely
-from shapely.geometry.base import BaseGeometry
 from sqlalchemy.orm import Session
 
 from curupira import __version__, logs
-from curupira.blocks import Executor, Window
+from curupira.blocks import Executor
 from curupira.config import Workspace
 from curupira.cube.reader import CubeReader
 from curupira.errors import InputError
-from curupira.pipelines.backlog import backlog
 from curupira.pipelines.bookkeeping import Bookkeeper, Outcome
-from curupira.pipelines.corrections import Findings, corrected, digest_with, findings
-from curupira.pipelines.images import (
-    Detector,
-    bounding_window,
-    footprint,
-    input_hash,
-    season_refusal,
-    select_images,
-)
+from curupira.pipelines.images import Detector, season_refusal, select_images
+from curupira.pipelines.inputs import Archive
 from curupira.pipelines.mine_warnings import MiningScores
 from curupira.pipelines.overlay import Overlays
 from curupira.pipelines.products import drop_product, product_path, product_sink, write_item
 from curupira.pipelines.rulings import Rulings
 from curupira.pipelines.rulings import load as load_rulings
-from curupira.pipelines.sar_mask import masking
-from curupira.pipelines.warn import detect_acquisition
 from curupira.progress import Report
 from curupira.records import Acquisition, group_acquisitions
 from curupira.store import acquisition as acquisitions
@@ -70,8 +58,6 @@ class Evaluator:
     counts: Counter[str] = field(default_factory=Counter)
     refused: dict[str, InputError] = field(default_factory=dict)
     _book: Book | None = field(default=None, init=False)
-    _backlog: list[BaseGeometry] | None = field(default=None, init=False)
-    _findings: Findings = field(default_factory=Findings, init=False)
     _rulings: Rulings = field(default_factory=Rulings, init=False)
 
     def __post_init__(self) -> None:
@@ -102,14 +88,12 @@ class Evaluator:
             Evaluate also what was evaluated before and has not changed.
         """
         with self.store.reading() as session:
-            accepted = [row for row in held(session) if row.accepted]
+            archive = Archive(self.workspace, self.detector, self.run_blocks, held(session))
             rows = {row.acquisition_id: row for row in acquisitions.in_order(session)}
             self._rulings = load_rulings(session, self.keeper.frame)
-        known = group_acquisitions([row.scene for row in accepted])
-        self._findings = findings((row.scene, row.quality) for row in accepted)
+        known = archive.known
         learning_only = {a.acquisition_id for a in known if a.day < self.since}
         monitored = {a.acquisition_id for a in known} - learning_only
-        self._backlog = None
         mended = self._mended(known, rows)
         dirty = [
             row
@@ -139,9 +123,9 @@ class Evaluator:
             and a.acquisition_id in wanted | done
         ]
         if any(rows[i].acquired >= start for i in done) or self._rulings.applied_after(start):
-            self._repeat(known, rows, dirty, due)
+            self._repeat(archive, rows, dirty, due)
         else:
-            self._advance(known, dirty, due)
+            self._advance(archive, dirty, due)
 
     def conclude(self) -> None:
         """At the end of a run: close what people rejected since, follow verdicts in rank.
@@ -173,11 +157,12 @@ class Evaluator:
 
     def _advance(
         self,
-        known: Sequence[Acquisition],
+        archive: Archive,
         dirty: Sequence[AcquisitionRow],
         due: Sequence[Acquisition],
     ) -> None:
         """Go on from the warnings as they stand: one transaction an acquisition."""
+        known = archive.known
         with self.store.transaction() as session:
             self._settle(session, [row for row in dirty if row.day < self.since])
             book = self._book or self.keeper.load_book(session, known)
@@ -185,7 +170,7 @@ class Evaluator:
             if len(due) > 1:
                 self.report(n, len(due), f"detect {acquisition.acquisition_id}")
             rejected = self._rulings.apply(book, acquisition.acquired)
-            outcome = self._detect(acquisition, known, book)
+            outcome = self._detect(archive, acquisition, book)
             changed = outcome.fold(book, acquisition.created)
             with self.store.transaction() as session:
                 self.keeper.write_warnings(session, [*rejected, *changed], known)
@@ -196,13 +181,13 @@ class Evaluator:
 
     def _repeat(
         self,
-        known: Sequence[Acquisition],
+        archive: Archive,
         rows: Mapping[str, AcquisitionRow],
         dirty: Sequence[AcquisitionRow],
         due: Sequence[Acquisition],
     ) -> None:
         """Fold again from the first changed acquisition on, and reconcile with what was issued."""
-        self._book = None
+        self._book, known = None, archive.known
         start, clock = min(r.acquired for r in dirty), max(r.created for r in dirty)
         with self.store.reading() as session:
             stored = {
@@ -220,7 +205,8 @@ class Evaluator:
         for n, acquisition in enumerate(due):
             self.report(n, len(due), f"re-evaluate {acquisition.acquisition_id}")
             rulings.apply(book, acquisition.acquired)
-            outcome = self._detect(acquisition, known, book, stored.get(acquisition.acquisition_id))
+            before_it = stored.get(acquisition.acquisition_id)
+            outcome = self._detect(archive, acquisition, book, before_it)
             outcome.fold(book, max(acquisition.created, clock))
             outcomes.append(outcome)
         with self.store.transaction() as session:
@@ -240,60 +226,29 @@ class Evaluator:
             else:
                 acquisitions.get(session, row.acquisition_id).dirty = False
 
-    def _old_news(self, known: Sequence[Acquisition], window: Window) -> list[BaseGeometry]:
-        """What was disturbed before monitoring began, within a window."""
-        if self._backlog is None:
-            folder = self.workspace.path(self.workspace.monitor.masks.output)
-            self._backlog = backlog(self.detector, known, self.since, self.run_blocks, folder)
-        box = shapely.box(*self.detector.grid[window.slices].boundingbox)
-        return [geometry for geometry in self._backlog if geometry.intersects(box)]
-
     def _detect(
-        self,
-        acquisition: Acquisition,
-        known: Sequence[Acquisition],
-        book: Book,
-        stored: Outcome | None = None,
+        self, archive: Archive, acquisition: Acquisition, book: Book, stored: Outcome | None = None
     ) -> Outcome:
         """Detect, unless the stored outcome was made from exactly the same inputs."""
-        name = acquisition.acquisition_id
-        span, images = select_images(acquisition, known, self.detector.params)
-        window = bounding_window(footprint(acquisition, self.detector.grid), self.detector.grid)
-        sar_mask = masking(book, acquisition.day, window, self.detector)
-        sar_mask += self._old_news(known, window)
-        corrections = self._findings.corrections(
-            images, acquisition.acquired, self.workspace.monitor.quality
-        )
-        refusal = season_refusal(acquisition, images, self.detector.params)
-        if refusal is None:
-            digest = digest_with(input_hash(self.detector, images, sar_mask), corrections)
-        else:
-            # Without images nothing is observed; without a digest the result is never used again.
-            images, digest = [], ""
-            self.refused.setdefault(name, refusal)
-            log.warning("not evaluated", acquisition=name, reason=str(refusal))
-        if stored is not None and digest and stored.digest == digest and not self.force:
+        name, detector = acquisition.acquisition_id, self.detector
+        inputs = archive.inputs(acquisition, book)
+        if inputs.refusal is not None:
+            self.refused.setdefault(name, inputs.refusal)
+            log.warning("not evaluated", acquisition=name, reason=str(inputs.refusal))
+        if stored is not None and inputs.digest == stored.digest != "" and not self.force:
             self.counts["reused"] += 1
             return stored
-        tags = {"acquisition": name, "preset_hash": self.detector.preset.hash}
+        tags = {"acquisition": name, "preset_hash": detector.preset.hash}
         path = product_path(self.workspace.folder, name)
-        reader = corrected(self.detector.reader, corrections, self.detector.grid)
-        confirm = self.detector.params.confirm.confirm_n_alerts
-        with product_sink(path, self.detector.grid, window, tags, confirm) as sink:
-            detection = detect_acquisition(
-                replace(self.detector, reader=reader),
-                acquisition,
-                images,
-                sar_mask,
-                self.run_blocks,
-                sink.write,
-            )
-        write_item(path, acquisition, self.detector.preset, __version__)
+        confirm = detector.params.confirm.confirm_n_alerts
+        with product_sink(path, detector.grid, inputs.window, tags, confirm) as sink:
+            detection = archive.detect(inputs, sink.write)
+        write_item(path, acquisition, detector.preset, __version__)
         self.counts["evaluated"] += 1
         log.info(
             "evaluated",
             acquisition=name,
-            images=len(images),
+            images=len(inputs.images),
             observations=len(detection.observations),
         )
-        return Outcome(acquisition, span.detection[0], digest, detection)
+        return Outcome(acquisition, inputs.detection_start, inputs.digest, detection)
