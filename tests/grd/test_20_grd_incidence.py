@@ -97,7 +97,7 @@ def test_beside_missing_heights_differences_are_one_sided():
 
 
 def folded(box, ground, pixels):
-    """Layover and shadow of pixels by the true ranges and angles of the ground behind and before."""
+    """Layover and shadow of pixels by true ranges and angles of the ground along their line."""
     _, orbit, geometry = true_scene()
     _, away = away_from_sensor(LINE, SAMPLE)
     steps = np.arange(-4000.0, 4000.1, 10.0)
