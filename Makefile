@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench web clean postgis servers chromium
+.PHONY: demo test lint bench anchors web clean postgis servers chromium
 
 demo: $(VENV)/.core
 	rm -rf demo
@@ -31,6 +31,10 @@ web:
 
 bench: $(VENV)/.dev
 	$(PY) -m benchmarks
+
+# Does the simulator look like the real series? Needs none of them: their figures are in benchmarks/results.
+anchors: $(VENV)/.core
+	$(PY) benchmarks/simulated_anchors.py --json benchmarks/results/anchors.json
 
 # A bare Debian has Python without venv. Git and make are there, or this file would not be read.
 $(VENV)/bin/python:

@@ -1,7 +1,7 @@
 """Run every benchmark that needs nothing but this checkout: ``make bench``.
 
-Each prints its table and writes ``benchmarks/results/NAME.json``. Those that need data from outside
-(``real_series``, ``simulated_anchors``) are run by hand with ``--data``.
+Each prints its table and writes ``benchmarks/results/NAME.json``. ``real_series`` needs data from
+outside and is run by hand with ``--data``; ``simulated_anchors`` is ``make anchors``.
 """
 
 from __future__ import annotations

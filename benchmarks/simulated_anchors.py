@@ -1,8 +1,11 @@
 """Does the simulator look like the Amazon? The anchor table of method.md 4A.
 
-    python benchmarks/simulated_anchors.py --data DIR [--seeds 1,2,3] [--size-km 5] [--json FILE]
+    python benchmarks/simulated_anchors.py [--seeds 1,2,3] [--size-km 5] [--json FILE]
+    python benchmarks/simulated_anchors.py --data DIR       # the real figures anew, from the series
 
-DIR holds ``series.parquet`` and ``points.geojson`` of s1-amazon-series; folds 0-1 alone are read.
+The real figures, with their intervals, are those of ``results/anchors_real.json``: no series are
+needed. DIR holds ``series.parquet`` and ``points.geojson`` of s1-amazon-series, of which folds 0-1
+alone are read; what comes out replaces that file.
 Simulated images are averaged to 20 m, freed of the season and filtered as the published method
 does (Quegan-Yu with the 5 x 5 median, Refined Lee), over history and monitored time together. One
 pixel is taken from the middle of each clearing of 1 ha or more, and forest pixels 500 m apart.
@@ -15,7 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import geopandas as gpd
@@ -34,6 +37,7 @@ NEAR_DB, FAR_DB = 2.185, 2.689
 #: Two flags confirm within so many days.
 CONFIRM_DAYS = 60
 FOLDS = (0, 1)
+REAL = Path(__file__).parent / "results" / "anchors_real.json"
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,44 @@ class Series:
         return self.days[later], np.median(past) - self.db[later], float(spread)
 
 
-def real_series(folder: Path) -> list[Series]:
-    """Series of folds 0-1."""
-    points = gpd.read_file(folder / "points.geojson")
-    points = points[points.fold.isin(FOLDS)].set_index("id")
+@dataclass(frozen=True)
+class RealFigures:
+    """What is known of the real series without having them.
+
+    ``bands``: value and 95 % bounds of every anchor; ``gap_days``: quantiles, from 0 to 1 in equal
+    steps, of the days between a clearing's two optical images.
+    """
+
+    series: int
+    bands: dict[str, tuple[float, float, float]]
+    gap_days: tuple[float, ...]
+
+    @classmethod
+    def of(cls, folder: Path, rounds: int) -> RealFigures:
+        """Compute them from the series."""
+        points = gpd.read_file(folder / "points.geojson")
+        points = points[points.fold.isin(FOLDS)]
+        cleared = points[points.id >= 3000]
+        gaps = (pd.to_datetime(cleared.after_date) - pd.to_datetime(cleared.before_date)).dt.days
+        series = real_series(folder, points)
+        steps = np.quantile(gaps.dropna().to_numpy(float), np.linspace(0, 1, 21))
+        return cls(len(series), interval(series, rounds), tuple(float(day) for day in steps))
+
+    @classmethod
+    def read(cls, path: Path) -> RealFigures:
+        """Read them back."""
+        found = json.loads(path.read_text(encoding="utf-8"))
+        bands = {name: (band[0], band[1], band[2]) for name, band in found["bands"].items()}
+        return cls(found["series"], bands, tuple(found["gap_days"]))
+
+    def draw_gap(self, rng: np.random.Generator) -> float:
+        """Days between two optical images."""
+        return float(np.interp(rng.random(), np.linspace(0, 1, len(self.gap_days)), self.gap_days))
+
+
+def real_series(folder: Path, points: gpd.GeoDataFrame) -> list[Series]:
+    """Series of some points."""
+    points = points.set_index("id")
     table = pd.read_parquet(folder / "series.parquet", columns=["id", "date", "spatialf_db"])
     found = []
     for key, rows in table[table.id.isin(points.index)].sort_values("date").groupby("id"):
@@ -93,7 +131,7 @@ def filtered(district: SimulatedDistrict) -> np.ndarray:
 
 
 def simulated_series(
-    seeds: list[int], size_km: float, gaps: np.ndarray, scenario: str
+    seeds: list[int], size_km: float, real: RealFigures, scenario: str
 ) -> list[Series]:
     """Series of the districts of some seeds."""
     found = []
@@ -108,7 +146,7 @@ def simulated_series(
                 continue
             depth = distance_transform_edt(inside)
             y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-            gap = float(rng.choice(gaps))
+            gap = real.draw_gap(rng)
             split = item.start_days - rng.uniform(0, gap)
             # As many years before and after as the real series have.
             near = (days > split - 730) & (days < split + 365)
@@ -209,51 +247,53 @@ def _after_the_flag(cleared: list[Series]) -> dict[str, float]:
     }
 
 
-def interval(
-    series: list[Series], rounds: int, rng: np.random.Generator
-) -> dict[str, tuple[float, float]]:
-    """95 % intervals of the anchors by bootstrap over the series."""
+def interval(series: list[Series], rounds: int) -> dict[str, tuple[float, float, float]]:
+    """Anchors with their 95 % intervals, by bootstrap over the series."""
+    rng = np.random.default_rng(0)
     draws = [
         anchors([series[i] for i in rng.integers(0, len(series), len(series))])
         for _ in range(rounds)
     ]
-    table = pd.DataFrame(draws)
-    low, high = table.quantile(0.025), table.quantile(0.975)
-    return {str(name): (float(low[name]), float(high[name])) for name in table.columns}
+    low, high = (pd.DataFrame(draws).quantile(q) for q in (0.025, 0.975))
+    return {
+        name: (value, float(low[name]), float(high[name]))
+        for name, value in anchors(series).items()
+    }
 
 
 def main() -> None:
     """Print the table; exit code 0 whatever it says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path)
     parser.add_argument("--seeds", default="101,102,103,104,105,106")
     parser.add_argument("--size-km", type=float, default=5)
     parser.add_argument("--scenario", default="default")
-    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    real = real_series(args.data)
-    points = gpd.read_file(args.data / "points.geojson")
-    points = points[points.fold.isin(FOLDS) & (points.id >= 3000)]
-    gaps = (pd.to_datetime(points.after_date) - pd.to_datetime(points.before_date)).dt.days
+    if args.data is not None:
+        REAL.write_text(
+            json.dumps(asdict(RealFigures.of(args.data, args.rounds)), indent=1) + "\n",
+            encoding="utf-8",
+        )
+    real = RealFigures.read(REAL)
     seeds = [int(s) for s in args.seeds.split(",")]
-    made = simulated_series(seeds, args.size_km, gaps.dropna().to_numpy(float), args.scenario)
-    rng = np.random.default_rng(0)
-    of_real, of_made = anchors(real), anchors(made)
-    band_real, band_made = interval(real, args.rounds, rng), interval(made, args.rounds, rng)
+    made = simulated_series(seeds, args.size_km, real, args.scenario)
+    bands = interval(made, args.rounds)
     rows = []
-    print(f"real: {len(real)} series of folds 0-1; simulated: {len(made)} series, seeds {seeds}")
+    print(f"real: {real.series} series of folds 0-1; simulated: {len(made)} series, seeds {seeds}")
     print(f"{'':62}{'real (95 %)':>26}{'simulated (95 %)':>26}  meets")
-    for name, value in of_real.items():
-        (a, b), (c, d) = band_real[name], band_made[name]
+    for name, (value, a, b) in real.bands.items():
+        mine, c, d = bands[name]
         meets = c <= b and a <= d
-        rows.append({"name": name, "real": value, "simulated": of_made[name], "overlap": meets})
+        rows.append({"name": name, "real": (value, a, b), "simulated": bands[name], "meets": meets})
         print(
-            f"{name:62}{value:9.2f} ({a:6.2f}..{b:6.2f}){of_made[name]:9.2f} ({c:6.2f}..{d:6.2f})"
+            f"{name:62}{value:9.2f} ({a:6.2f}..{b:6.2f}){mine:9.2f} ({c:6.2f}..{d:6.2f})"
             f"  {'yes' if meets else 'NO'}"
         )
+    print(f"{sum(row['meets'] for row in rows)} of {len(rows)} intervals overlap")
     if args.json:
-        args.json.write_text(json.dumps(rows, indent=1))
+        args.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
