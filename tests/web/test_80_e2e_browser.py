@@ -9,19 +9,22 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from shapely.affinity import translate
 
 from curupira.codes import Role
 from curupira.config import Workspace
 from curupira.serve.app import create_app
 from curupira.serve.sessions import hash_password
 from curupira.store import account
+from curupira.store import warning as warnings
 from curupira.store.session import Store
 
 CHROMIUM = "/usr/bin/chromium"
@@ -45,10 +48,17 @@ def served(district: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     shutil.copytree(district, folder)
     monitor = folder / "monitor.toml"
     text = monitor.read_text(encoding="utf-8")
-    monitor.write_text(re.sub(r"(?m)^blind_share = .*$", "blind_share = 1.0", text))
+    text = re.sub(r"(?m)^blind_share = .*$", "blind_share = 1.0", text)
+    text = re.sub(r"(?m)^optical_alerts = .*$", 'optical_alerts = "optical.geojson"', text)
+    monitor.write_text(text)
     workspace = Workspace.open(folder)
     store = Store.open(workspace.monitor.store.url, base=folder, create=True)
     with store.transaction() as session:
+        one = warnings.query(session)[0]
+        day = one.issued_at.date() + timedelta(days=8)
+        alerts = {"view_date": [str(day), str(day)]}
+        shapes = [one.geom, translate(one.geom, 0.02)]
+        gpd.GeoDataFrame(alerts, geometry=shapes, crs=4674).to_file(folder / "optical.geojson")
         for name, role in PEOPLE.items():
             account.add(
                 session,
@@ -325,10 +335,35 @@ def test_wrong_password_is_refused_and_the_queue_needs_a_login(visits: Visits) -
 
 
 def test_dashboard_has_tables_and_figures(visits: Visits) -> None:
+    ana = visits.open("/dashboard", user="ana")
+    expect(ana.locator(".who-name")).to_have_text("ana")
+    token = ana.request.get("/api/session").json()["csrf"]
+    item = ana.request.get("/api/warnings").json()["items"][0]
+    form = {"verdict": "residue", "visited_on": "2023-06-01", "method": "overflown"}
+    answer = ana.request.post(
+        f"/api/warnings/{item['warning_id']}/field",
+        multipart=form | {"finding": "old stumps"},
+        headers={"X-CSRF-Token": token},
+    )
+    assert answer.status == 201, answer.text()
+
     page = visits.open("/dashboard")
     expect(page.locator(".card-timeline_issued svg rect").first).to_be_attached()
-    expect(page.locator(".card-counts table").first).to_be_visible()
+    for figure in ("timeline_flagged", "delay", "cadence", "optical"):
+        expect(page.locator(f".card-{figure} svg").first).to_be_visible()
+    for table in ("counts", "agreement", "accuracy", "field", "years", "optical", "season"):
+        expect(page.locator(f".card-{table} table:visible").first).to_be_visible()
+    for drawn in ("heat", "field"):
+        expect(page.locator(f".card-{drawn} canvas")).to_be_visible()
+    lead = page.locator(".card-optical tbody tr", has_text="all months").locator("td")
+    by_name = ana.request.get("/api/dashboard/optical").json()["lead"]
+    names = ("warnings", "first", "same_day", "later", "only")
+    assert lead.all_inner_texts()[:5] == [str(by_name[name]) for name in names]
+    year = page.locator(".card-years tbody tr").filter(has=page.get_by_text("100%")).first
+    expect(year).to_contain_text(re.compile("20(22|23)"))
     visits.shot(page, "dashboard")
+    page.set_viewport_size({"width": 1280, "height": 3200})
+    visits.shot(page, "dashboard-all")
 
 
 @pytest.mark.parametrize("path", ["/", "/dashboard", "/login", "/queue"])

@@ -7,7 +7,7 @@ import type {
   Dashboard,
   Dispute,
   Evidence,
-  Queue,
+  Optical, Queue,
   SampleDay,
   Series,
   Session,
@@ -87,6 +87,7 @@ export const api = {
   series: (query: URLSearchParams, signal?: AbortSignal) => get<Series>(`/api/series?${query}`, signal),
   acquisitions: () => get<Acquisition[]>("/api/acquisitions"),
   dashboard: (query: URLSearchParams) => get<Dashboard>(`/api/dashboard?${query}`),
+  optical: (query: URLSearchParams) => get<Optical>(`/api/dashboard/optical?${query}`),
 
   queue: (day?: string) => get<Queue>(day ? `/api/queue?day=${id(day)}` : "/api/queue"),
   review: (warning: string, ballot: Ballot) => post<Vote>(`/api/warnings/${id(warning)}/review`, ballot),

@@ -32,27 +32,47 @@ function axis(top: number): SVGElement[] {
   ]);
 }
 
-function labels(bars: Bar[], x: (i: number) => number): SVGElement[] {
+function labels(bars: { label: string }[], x: (i: number) => number): SVGElement[] {
   const every = Math.max(1, Math.ceil(bars.length / (NARROW ? 3 : 7)));
   return bars.flatMap((bar, i) =>
     i % every === 0 ? [svg("text", { x: x(i), y: H - 8, "text-anchor": "middle" }, bar.label)] : []);
 }
 
 export function barChart(title: string, unit: string, bars: Bar[]): HTMLElement {
+  return stackedChart(title, unit, [], bars.map((bar) => ({ label: bar.label, values: [bar.value] })));
+}
+
+/** Bars of several parts, the first at the bottom; `names` are the parts'. */
+export function stackedChart(
+  title: string, unit: string, names: string[], bars: { label: string; values: number[] }[],
+): HTMLElement {
   if (bars.length === 0) return h("p", { class: "muted" }, t("dashboard.nothing"));
-  const top = ceiling(Math.max(...bars.map((bar) => bar.value)));
+  const sum = (values: number[]) => values.reduce((a, b) => a + b, 0);
+  const top = ceiling(Math.max(...bars.map((bar) => sum(bar.values))));
   const step = (W - PAD.left - PAD.right) / bars.length;
   const height = H - PAD.top - PAD.bottom;
   const x = (i: number) => PAD.left + step * (i + 0.5);
-  const rects = bars.map((bar, i) => {
-    const tall = (height * bar.value) / top;
-    const width = Math.max(1, Math.min(40, step * 0.8));
-    return svg("rect", { x: x(i) - width / 2, y: H - PAD.bottom - tall, width, height: tall, class: "bar" },
-      svg("title", {}, `${bar.label}: ${number(bar.value)} ${unit}`));
-  });
-  return h("figure", {}, h("figcaption", {}, unit), frame(title, ...axis(top), ...rects, ...labels(bars, x)),
+  const width = Math.max(1, Math.min(40, step * 0.8));
+  const rects = bars.flatMap((bar, i) => bar.values.map((value, part) => {
+    const tall = (height * value) / top;
+    const foot = (height * sum(bar.values.slice(0, part))) / top;
+    const said = [bar.label, names[part]].filter(Boolean).join(", ");
+    return svg("rect", {
+      x: x(i) - width / 2, y: H - PAD.bottom - foot - tall, width, height: tall, class: `bar bar-${part}`,
+    }, svg("title", {}, `${said}: ${number(value)} ${unit}`));
+  }));
+  const heads = names.length > 0 ? names : [unit];
+  return h("figure", {},
+    h("figcaption", {}, names.length > 0 ? legend(names.map((name, part) => [`bar-${part}`, name])) : unit),
+    frame(title, ...axis(top), ...rects, ...labels(bars, x)),
     h("details", {}, h("summary", {}, t("dashboard.as_table")),
-      table(["", unit], bars.map((bar) => [bar.label, number(bar.value)]))));
+      table(["", ...heads], bars.map((bar) => [bar.label, ...bar.values.map((value) => number(value))]))));
+}
+
+/** Colour swatches (a class each) with their words. */
+export function legend(entries: [string, string][]): HTMLElement {
+  return h("span", { class: "legend" }, ...entries.flatMap(([kind, text]) =>
+    [h("span", { class: `swatch swatch-${kind}` }), h("span", {}, text)]));
 }
 
 /** One row an orbit, one tick an acquisition. */

@@ -90,6 +90,7 @@ def config(site: SiteHere, person: Asking) -> dict[str, Any]:
         "rejecting": sorted(v.value for v in REJECTING),
         "reasons": list(REASONS),
         "product_bands": [name for name, _ in BANDS],
+        "optical": bool(site.params.optical_alerts),
         "freshness": tallies.freshness(found, site.now(), site.params.stale_days),
     }
 

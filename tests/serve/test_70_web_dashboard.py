@@ -1,0 +1,117 @@
+"""The dashboard: beside optical alerts, verdicts of the field, what the public may not see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import pytest
+from shapely.affinity import translate
+from shapely.geometry.base import BaseGeometry
+
+from curupira.store import warning as warnings
+
+ALERTS = "optical.geojson"
+
+
+@pytest.fixture
+def beside(serving: Callable[..., Any]) -> Any:
+    """Two warnings; an optical alert met the first, a secret one, ten days after its issue."""
+    served = serving(optical_alerts=ALERTS, sensitive_places=("TI Secreta",))
+    store = served.app.state.site.store
+    first, second = served.ids
+    with store.transaction() as session:
+        row = warnings.query(session, ids=[first])[0]
+        row.indigenous_territory = "TI Secreta"
+        shape, day = row.geom, row.issued_at.date() + timedelta(days=10)
+        other = warnings.query(session, ids=[second])[0].issued_at.date()
+    write_alerts(served.folder, [(shape, day), (translate(shape, 0.02), other)])
+    return served, first, second
+
+
+def write_alerts(folder: Path, alerts: list[tuple[BaseGeometry, Any]]) -> None:
+    frame = gpd.GeoDataFrame(
+        {"view_date": [str(day) for _, day in alerts]},
+        geometry=[shape for shape, _ in alerts],
+        crs=4674,
+    )
+    frame.to_file(folder / ALERTS)
+
+
+def test_beside_optical_alerts(beside: Any) -> None:
+    served, first, second = beside
+    known, nobody = served.client("vera"), served.client()
+    assert known.get("/api/config").json()["optical"] is True
+    issued = {
+        key: known.get(f"/api/warnings/{key}").json()["issued_at"][:10] for key in (first, second)
+    }
+    days = f"since={min(issued.values())}&until={max(issued.values())}"
+    found = known.get(f"/api/dashboard/optical?{days}").json()
+    lead = found["lead"]
+    assert (lead["warnings"], lead["first"] + lead["same_day"] + lead["later"]) == (2, 1)
+    assert lead["only"] == found["ours"]["only"] == 1
+    assert sum(month["ours"] for month in found["months"]) == 2
+    assert sum(month["only_ours"] for month in found["months"]) == 1
+    # Without the secret one, nothing of ours meets an alert.
+    open_to_all = nobody.get(f"/api/dashboard/optical?{days}").json()
+    assert (open_to_all["ours"]["total"], open_to_all["ours"]["matched"]) == (1, 0)
+
+
+def test_a_changed_store_is_compared_anew(beside: Any) -> None:
+    served, first, _ = beside
+    known = served.client("vera")
+    path = "/api/dashboard/optical?since=2022-01-01&until=2024-01-01"
+    before = known.get(path).json()
+    store = served.app.state.site.store
+    ana = served.client("ana")
+    vote = {"verdict": "false_positive", "reason": "no_change"}
+    assert ana.post(f"/api/warnings/{first}/review", json=vote).status_code == 201
+    with store.transaction() as session:
+        row = warnings.query(session, ids=[first])[0]
+        row.issued_at += timedelta(days=30)
+    after = known.get(path).json()
+    assert [f["lead"]["first"] for f in (before, after)] == [1, 0]
+    assert [f["lead"]["later"] for f in (before, after)] == [0, 1]
+
+
+def test_without_optical_alerts_there_is_nothing_to_compare(served: Any) -> None:
+    answer = served.client().get("/api/dashboard/optical")
+    assert answer.status_code == 404
+    assert answer.json()["error"]["where"] == "[serve] optical_alerts"
+    assert served.client().get("/api/config").json()["optical"] is False
+
+
+def test_field_verdicts_and_residue_of_hidden_places_are_not_shown(beside: Any) -> None:
+    served, first, second = beside
+    ana = served.client("ana")
+    for key, verdict in ((first, "residue"), (second, "recent_deforestation")):
+        form = {"verdict": verdict, "visited_on": "2023-06-01", "method": "overflown"}
+        answer = ana.post(f"/api/warnings/{key}/field", data=form | {"finding": "seen"})
+        assert answer.status_code == 201, answer.text
+    known, public = (c.get("/api/dashboard").json() for c in (ana, served.client()))
+    assert {p["warning_id"] for p in known["field"]["points"]} == {first, second}
+    assert [p["warning_id"] for p in public["field"]["points"]] == [second]
+    assert public["field"]["n"] == 1
+    assert first not in str(public)
+    box = ana.get(f"/api/warnings/{second}").json()["bbox"]
+    point = public["field"]["points"][0]
+    assert box[0] <= point["lon"] <= box[2]
+    assert box[1] <= point["lat"] <= box[3]
+
+    rows = {key: ana.get(f"/api/warnings/{key}").json() for key in (first, second)}
+    residue = sum(year["residue_ha"] for year in known["years"])
+    assert residue == pytest.approx(rows[first]["area_ha"], abs=1e-3)
+    assert sum(year["n"] for year in known["years"]) == 2
+    assert sum(year["residue_n"] for year in public["years"]) == 0
+    flags = [rows[key]["first_flag_date"] for key in (first, second)]
+    expected = {int(day[:4]) + (int(day[5:7]) >= 8) for day in flags}
+    assert {year["prodes_year"] for year in known["years"]} == expected
+    assert sum(c["n"] for c in known["counts"]) == 1 + sum(c["n"] for c in public["counts"])
+    assert sum(d["n"] for d in public["timeline_issued"]) == 1
+    # One warning's map of density holds its area less than both's.
+    total = [sum(c["m2_per_ha"] for c in found["heat"]["cells"]) for found in (known, public)]
+    areas = [row["area_ha"] for row in rows.values()]
+    assert total[1] / total[0] == pytest.approx(areas[1] / sum(areas), rel=1e-3)
