@@ -1,4 +1,4 @@
-"""``curupira run``, ``curupira status`` and ``curupira db``."""
+"""``curupira run``, ``status``, ``runs``, ``replay`` and ``db``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from curupira.cli.common import (
     progress,
     say,
 )
-from curupira.errors import ConfigError, StoreError
+from curupira.errors import ConfigError, InputError, StoreError
 
 if TYPE_CHECKING:
     from curupira.config import Workspace
@@ -148,6 +148,72 @@ def status(
             say(line)
 
 
+def runs(
+    workspace: WorkspaceOption = Path(),
+    last: Annotated[
+        int, typer.Option("--last", "-n", min=1, metavar="N", help="So many, newest first.")
+    ] = 20,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    log_json: LogJsonOption = None,
+) -> None:
+    """List past runs: what `replay` and `retract` ask for.
+
+    Example: `curupira runs -n 5 -w tapajos`
+    """
+    from curupira.config import Workspace
+    from curupira.store import run as ledger
+    from curupira.store.session import Store
+
+    opened = Workspace.open(workspace)
+    with (
+        Store.open(opened.monitor.store.url, base=opened.folder, create=False) as store,
+        store.reading() as session,
+    ):
+        for row in ledger.history(session, limit=last):
+            counts = row.counts or {}
+            told = ", ".join(f"{n} {word}" for word, n in sorted(counts.items()) if n)
+            note = f": {row.message}" if row.message else ""
+            say(f"{row.run_id}  {row.started_at:%Y-%m-%d %H:%M} UTC  {row.state}  {told}{note}")
+
+
+def replay(
+    run_id: Annotated[
+        str | None,
+        typer.Argument(metavar="[RUN_ID]", help="From `runs`; without it, the last to evaluate."),
+    ] = None,
+    workspace: WorkspaceOption = Path(),
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    log_json: LogJsonOption = None,
+) -> None:
+    """Detect again what a past run evaluated, and compare with its polygons; changes nothing.
+
+    Example: `curupira replay -w tapajos`
+    """
+    from curupira.config import Workspace
+    from curupira.pipelines import replay as pipeline
+
+    opened = Workspace.open(workspace)
+    with progress() as report:
+        done = pipeline.replay(opened, run_id, report=report)
+    polygons = sum(one.polygons for one in done.found)
+    say(f"run {done.run_id}: {len(done.found)} acquisitions, {polygons} polygons detected again")
+    if done.expired:
+        say("its snapshot of the cube has expired: the newest state was read")
+    for one in done.found:
+        if not one.same:
+            why = "" if one.same_inputs else "; its inputs are not those of the run"
+            err.print(
+                f"{one.acquisition_id}: {one.missing} of {one.polygons} polygons not found again, "
+                f"{one.new} found that were not there{why}",
+                markup=False,
+            )
+    if not done.same:
+        raise typer.Exit(InputError.exit_code)
+    say("all the same")
+
+
 group = typer.Typer(help="The warning database.", no_args_is_help=True)
 
 
@@ -194,4 +260,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(run)
     app.command()(status)
+    app.command()(runs)
+    app.command()(replay)
     app.add_typer(group, name="db")

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from shapely.geometry.base import BaseGeometry
 
-from curupira.blocks import Window, parse_memory, split
+from curupira.blocks import Window, split
 from curupira.config import Workspace
 from curupira.cube.archive import Cube
 from curupira.detect.baseline import deseasonalise, despeckle
@@ -140,7 +140,12 @@ def calibrate(
         ]
     if not known:
         raise ConfigError("no images yet", where=workspace.folder, remedy="use `curupira run`")
-    detector = _detector(workspace, now)
+    detector = Detector.of(
+        workspace,
+        Cube.open(workspace.cube_path, workspace.grid).reader(),
+        masks.load(workspace, now),
+        threads=workspace.monitor.compute.threads or os.cpu_count() or 1,
+    )
     crs = str(detector.grid.crs)
     warned = [project(g, SIRGAS_2000, crs).buffer(WARNED_M) for g in shapes]
     series, pixels = _sample(detector, [usable_image(a, detector) for a in known], warned, options)
@@ -163,20 +168,6 @@ def calibrate(
         law=law,
         law_note=law_note,
         view=_view(detector, law),
-    )
-
-
-def _detector(workspace: Workspace, now: datetime) -> Detector:
-    compute = workspace.monitor.compute
-    return Detector(
-        grid=workspace.grid,
-        preset=workspace.preset,
-        reader=Cube.open(workspace.cube_path, workspace.grid).reader(),
-        masks=masks.load(workspace, now),
-        config_hash=workspace.monitor.hash,
-        tile_px=workspace.monitor.grid.tile_px,
-        memory=parse_memory(compute.memory),
-        threads=compute.threads or os.cpu_count() or 1,
     )
 
 

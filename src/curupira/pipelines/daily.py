@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version as library_version
 
 from curupira import __version__, logs
-from curupira.blocks import Executor, executor, parse_memory
+from curupira.blocks import Executor, executor
 from curupira.codes import RunState
 from curupira.config import Workspace
 from curupira.cube.archive import Cube
@@ -115,7 +115,7 @@ class Run:
 
     def play(self) -> RunSummary:
         """Find what is pending and, unless this is a dry run, work it off night by night."""
-        grid, preset = self.workspace.grid, self.workspace.preset
+        preset = self.workspace.preset
         with self.store.reading() as session:
             mark = None if self.options.force else sourcing.read_mark(session)
         found = discover(self.workspace, self.now(), mark)
@@ -133,7 +133,7 @@ class Run:
         if self.options.dry_run:
             return self.summary
         products.sweep(self.workspace.folder)
-        cube = Cube.open(self.workspace.cube_path, grid, create=True)
+        cube = Cube.open(self.workspace.cube_path, self.workspace.grid, create=True)
         mask_set = masks.load(self.workspace, self.now())
         with self.store.transaction() as session:
             sourcing.keep_product(session, self.workspace.monitor.source)
@@ -157,15 +157,8 @@ class Run:
             scheduler = (
                 compute.scheduler if self.options.scheduler is None else self.options.scheduler
             )
-            detector = Detector(
-                grid=grid,
-                preset=preset,
-                reader=cube.reader(),
-                masks=mask_set,
-                config_hash=self.workspace.monitor.hash,
-                tile_px=self.workspace.monitor.grid.tile_px,
-                memory=parse_memory(compute.memory),
-                threads=1 if scheduler else threads,
+            detector = Detector.of(
+                self.workspace, cube.reader(), mask_set, threads=1 if scheduler else threads
             )
             with executor(scheduler, threads) as run_blocks:
                 self._nights(found, cube, detector, run_blocks, intake)

@@ -14,7 +14,8 @@ from odc.geo.geobox import GeoBox
 from rasterio.features import rasterize
 from shapely.geometry.base import BaseGeometry
 
-from curupira.blocks import Window
+from curupira.blocks import Window, parse_memory
+from curupira.config import Workspace
 from curupira.cube.reader import CubeReader
 from curupira.detect.baseline import baselines
 from curupira.detect.block import StackBlock
@@ -45,6 +46,23 @@ class Detector:
     tile_px: int
     memory: int
     threads: int
+
+    @classmethod
+    def of(
+        cls, workspace: Workspace, reader: CubeReader, masks: MaskSet, *, threads: int = 1
+    ) -> Detector:
+        """Detector of a workspace. ``threads``: so many blocks at once share the memory."""
+        monitor = workspace.monitor
+        return cls(
+            grid=workspace.grid,
+            preset=workspace.preset,
+            reader=reader,
+            masks=masks,
+            config_hash=monitor.hash,
+            tile_px=monitor.grid.tile_px,
+            memory=parse_memory(monitor.compute.memory),
+            threads=threads,
+        )
 
     @property
     def params(self) -> DetectParams:

@@ -11,7 +11,6 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from curupira.blocks import parse_memory
 from curupira.codes import ClosedReason, Status
 from curupira.config import Workspace
 from curupira.cube.archive import Cube
@@ -205,17 +204,8 @@ def _scene_frame(found: Found, since: date) -> pd.DataFrame:
 
 def open_gallery(workspace: Workspace, known: Sequence[Acquisition], now: datetime) -> Gallery:
     """Pictures of a workspace; ``StoreError`` where it has no cube."""
-    monitor, grid = workspace.monitor, workspace.grid
-    detector = Detector(
-        grid=grid,
-        preset=workspace.preset,
-        reader=Cube.open(workspace.cube_path, grid, create=False).reader(),
-        masks=masks.load(workspace, now),
-        config_hash=monitor.hash,
-        tile_px=monitor.grid.tile_px,
-        memory=parse_memory(monitor.compute.memory),
-        threads=1,
-    )
+    reader = Cube.open(workspace.cube_path, workspace.grid, create=False).reader()
+    detector = Detector.of(workspace, reader, masks.load(workspace, now))
     return Gallery(workspace.folder, detector, known)
 
 
