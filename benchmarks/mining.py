@@ -46,7 +46,7 @@ PAPER |= {("yanomami", 0.8): 0.589, ("yanomami", 0.9): 0.630}
 TAPAJOS_DAY = date(2023, 12, 25)
 #: Weight of a batch in the running statistics of a short training.
 SHORT = 0.05
-LEVELS = np.round(np.arange(0.05, 0.99, 0.01), 2)
+LEVELS = np.round(np.arange(0.1, 0.99, 0.02), 2)
 
 
 def train(name: str, data: Path, folder: Path, *, each: int, dates: int, seed: int) -> MiningModel:
@@ -127,7 +127,7 @@ def choose(found: Any, reference: Any, rules: ClassifyParams, lone: bool) -> tup
     best, chosen = -1.0, (0.5, 0.0)
     for low in LEVELS:
         above = found[found.probability > low]
-        extra = [x for x in (0.0, *LEVELS[::5]) if x == 0 or x > low] if lone else [0.0]
+        extra = [x for x in (0.0, *LEVELS[4::8]) if x == 0 or x > low] if lone else [0.0]
         for high in extra:
             kept = drop_lone(above, rules.model_copy(update={"lone_threshold": float(high)}))
             score = quick_f1(kept, reference)

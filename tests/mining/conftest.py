@@ -93,3 +93,14 @@ def land(tmp_path_factory: pytest.TempPathFactory, write_scene: Callable[..., Pa
         folder / "mines.geojson"
     )
     return Land(folder, scenes, folder / "points.gpkg", folder / "mines.geojson", grid)
+
+
+@pytest.fixture(scope="session")
+def dates(tmp_path_factory: pytest.TempPathFactory, write_scene: Callable[..., Path]) -> list[Path]:
+    """Three dates of the landscape, the last one first."""
+    folder = tmp_path_factory.mktemp("dates")
+    days = ("20230803", "20230123", "20230616")
+    return [
+        write_scene(folder / f"s1_{day}.tif", radar(10 + n), grid_of(SIZE, SIZE))
+        for n, day in enumerate(days)
+    ]

@@ -140,7 +140,12 @@ def classify(
     model: Annotated[
         Path | None, typer.Option(metavar="MODELDIR", help="Folder of mining train.")
     ] = None,
-    scene: Annotated[str | None, typer.Option(metavar="FILE", help=_SCENE)] = None,
+    scene: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE", help=f"{_SCENE}; repeatable for a model that looks at several dates."
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="OUT.geojson", help="Squares (and .gpkg)."),
@@ -184,11 +189,11 @@ def classify(
     --probability p.tif -o mines.geojson`; `curupira mining classify -w tapajos`
     """
     if workspace is not None:
-        given = {"--model": model, "--scene": scene, "--output": output, "--stride": stride,
+        given = {"--model": model, "--scene": scene or None, "--output": output, "--stride": stride,
                  "--aoi": aoi, "--probability": probability}  # fmt: skip
         _candidates(workspace, until, threshold, [k for k, v in given.items() if v is not None])
         return
-    if model is None or scene is None or output is None or until is not None:
+    if model is None or not scene or output is None or until is not None:
         raise ConfigError(
             "model, scene and output belong together",
             where="mining classify",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,11 +16,11 @@ from curupira.errors import ConfigError
 from curupira.mining import figures
 from curupira.mining.card import WORDS, in_words
 from curupira.mining.params import MiningParams
-from curupira.mining.scene import Scale
+from curupira.mining.scene import RadarScene, Scale
 from curupira.mining.splits import split_patches
 from curupira.mining.squares import drop_lone, squares_of
 from curupira.pipelines.mine_patches import read_aoi, read_patches
-from curupira.pipelines.mine_scenes import open_scene
+from curupira.pipelines.mine_scenes import open_images
 from curupira.pipelines.outputs import fresh_folder, write_geojson, write_gpkg
 from curupira.presets import Preset
 from curupira.progress import Report, silent
@@ -138,7 +139,7 @@ class ClassifySummary:
 
 def classify(
     model_folder: Path,
-    scene_text: str,
+    scenes: Sequence[str],
     out: Path,
     *,
     scale: Scale = "db",
@@ -149,9 +150,10 @@ def classify(
     engine: EngineName = "auto",
     report: Report = silent,
 ) -> ClassifySummary:
-    """Classify a scene: GeoJSON of squares, a GeoPackage in metres beside it, and the map.
+    """Classify an image: GeoJSON of squares, a GeoPackage in metres beside it, and the map.
 
-    ``threshold`` and ``stride_px`` are the model's preset's if None.
+    ``scenes`` is one image, or the dates of a model that looks at several. ``threshold`` and
+    ``stride_px`` are the model's preset's if None.
 
     Raises
     ------
@@ -170,7 +172,7 @@ def classify(
     rules = model.params.classify
     threshold = rules.threshold if threshold is None else threshold
     stride_px = rules.stride_px if stride_px is None else stride_px
-    scene = open_scene(scene_text, scale)
+    scene = _one_image(scenes, scale, model.params)
     found = classify_scene(
         scene,
         model,
@@ -201,6 +203,17 @@ def classify(
         hits=int((found.probability > threshold).sum()),
         squares=len(squares),
     )
+
+
+def _one_image(scenes: Sequence[str], scale: Scale, params: MiningParams) -> RadarScene:
+    images = open_images(scenes, scale, params)
+    if len(images) > 1:
+        raise ConfigError(
+            f"{len(images)} scenes, but the model looks at one image",
+            where="--scene",
+            remedy="classify one scene at a time",
+        )
+    return images[0]
 
 
 def write_squares(

@@ -24,8 +24,8 @@ from curupira.grid import LONLAT, default_crs, project
 from curupira.mining import figures
 from curupira.mining.params import BandParams, MiningParams, PatchParams, validated
 from curupira.mining.patches import Dropped, Patch, extract, read_points
-from curupira.mining.scene import RadarScene, Scale, check_grid
-from curupira.pipelines.mine_scenes import open_scene
+from curupira.mining.scene import RadarScene, Scale
+from curupira.pipelines.mine_scenes import open_images
 from curupira.pipelines.outputs import fresh_folder
 from curupira.presets import Preset
 from curupira.progress import Report, silent
@@ -74,7 +74,7 @@ def make_patches(
     params = MiningParams.from_preset(preset)
     area = read_aoi(aoi)
     labelled = read_points(read_vector(points), where=str(points), area=area)
-    opened = _open_all(scenes, scale, params.patches.pixel_m)
+    opened = open_images(scenes, scale, params)
     dropped = Dropped()
     with fresh_folder(out, RECIPE, force=force) as folder:
         rows: list[dict[str, Any]] = []
@@ -108,17 +108,6 @@ def make_patches(
 def read_aoi(path: Path | None) -> BaseGeometry | None:
     """The area of interest as one lon/lat shape, or None."""
     return None if path is None else shapely.make_valid(shapely.union_all(read_area(path)))
-
-
-def _open_all(scenes: Sequence[str], scale: Scale, pixel_m: float) -> list[RadarScene]:
-    opened = [open_scene(text, scale) for text in scenes]
-    for text, scene in zip(scenes, opened, strict=True):
-        check_grid(scene.grid, pixel_m, where=text)
-        if sum(other.name == scene.name for other in opened) > 1:
-            raise ConfigError(
-                f"two scenes are called {scene.name}", where=text, remedy="rename the files"
-            )
-    return opened
 
 
 def _write_patch(

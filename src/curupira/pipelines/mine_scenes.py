@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -16,7 +16,16 @@ from rasterio.windows import Window as RasterWindow
 
 from curupira.blocks import Window
 from curupira.errors import ConfigError, InputError
-from curupira.mining.scene import FloatArray, RadarScene, Scale, check_scale, decibels
+from curupira.mining.composite import coarsen, composite
+from curupira.mining.params import MiningParams
+from curupira.mining.scene import (
+    FloatArray,
+    RadarScene,
+    Scale,
+    check_grid,
+    check_scale,
+    decibels,
+)
 from curupira.sources.files import open_raster, raster_grid
 from curupira.stac import SCALE_FIELD, resolve_href
 from curupira.stac_read import BAND_FIELD
@@ -31,6 +40,40 @@ _FORMS = "give a GeoTIFF of two bands, VV.tif,VH.tif, a folder of both, or a STA
 class _Band:
     href: str
     number: int
+
+
+def open_images(texts: Sequence[str], scale: Scale, params: MiningParams) -> list[RadarScene]:
+    """What a model looks at: every image by itself, or one composite of them all.
+
+    Pixels that go a whole number of times into the model's are averaged (linear power).
+
+    Raises
+    ------
+    ConfigError
+        If a file does not exist, or two images have one name.
+    InputError
+        If an image is unusable or has other pixels; if a composite is wanted and there are too few
+        dates, or they do not share a grid.
+    """
+    opened = []
+    for text in texts:
+        scene = _at_pixel(open_scene(text, scale), params.patches.pixel_m)
+        check_grid(scene.grid, params.patches.pixel_m, where=text)
+        if any(other.name == scene.name for other in opened):
+            raise ConfigError(
+                f"two scenes are called {scene.name}", where=text, remedy="rename the files"
+            )
+        opened.append(scene)
+    if not params.bands.several_dates:
+        return opened
+    # The composite is named after its last date.
+    return [composite(sorted(opened, key=lambda scene: scene.day or date.min))]
+
+
+def _at_pixel(scene: RadarScene, pixel_m: float) -> RadarScene:
+    times = pixel_m / abs(scene.grid.affine.a)
+    factor = round(times)
+    return coarsen(scene, factor) if factor > 1 and abs(times - factor) < 1e-6 else scene
 
 
 def open_scene(text: str, scale: Scale) -> RadarScene:
