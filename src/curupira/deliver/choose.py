@@ -82,10 +82,11 @@ def choose(
         update; withdrawal, rejection or a verdict that the rule does not pass is a correction.
     """
     refused = not passes_verdict(facts, params)
+    if last is None and (refused or not _selected(facts, params, area)):
+        return None
     digest = digest_of(facts, refused=facts.verdict is not None and refused)
     if last is None:
-        wanted = not refused and _selected(facts, params, area)
-        return Choice(facts.warning_id, Told.NEW, digest) if wanted else None
+        return Choice(facts.warning_id, Told.NEW, digest)
     if digest == last:
         return None
     wrong = facts.closed_reason in _WRONG or (facts.verdict is not None and refused)

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 import geopandas as gpd
+import numpy as np
 import shapely
-from shapely.geometry import mapping
 
 from curupira.deliver.frame import DECIMALS, lonlat, notice, records
 
@@ -18,16 +18,17 @@ def write_geojson(table: gpd.GeoDataFrame, path: Path) -> None:
     head = {"type": "FeatureCollection", "name": "warning", "attribution": notice(table)}
     with path.open("w", encoding="utf-8") as stream:
         stream.write(_json(head)[:-1] + ',"features":[')
-        for n, (fields, geometry) in enumerate(zip(records(table), lonlat(table), strict=True)):
-            feature = {
-                "type": "Feature",
-                "id": fields["warning_id"],
-                "bbox": list(geometry.bounds),
-                "geometry": mapping(geometry),
-                "properties": fields,
-            }
+        geometries = lonlat(table)
+        shapes = shapely.to_geojson(np.array(geometries, dtype=object))
+        for n, (fields, geometry, shape) in enumerate(
+            zip(records(table), geometries, shapes, strict=True)
+        ):
+            place = {"type": "Feature", "id": fields["warning_id"], "bbox": geometry.bounds}
             # A feature a line: such files can be compared and searched by line.
-            stream.write((",\n" if n else "\n") + _json(feature))
+            stream.write(
+                (",\n" if n else "\n")
+                + f'{_json(place)[:-1]},"geometry":{shape},"properties":{_json(fields)}}}'
+            )
         stream.write("\n]}\n")
 
 
