@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -14,8 +15,8 @@ import pandas as pd
 from curupira.codes import ClosedReason, Status
 from curupira.config import Workspace
 from curupira.cube.archive import Cube
-from curupira.errors import InputError
-from curupira.pipelines import masks
+from curupira.errors import ConfigError, InputError
+from curupira.pipelines import compare, masks, tallies
 from curupira.pipelines.entries import Frame
 from curupira.pipelines.images import Detector
 from curupira.pipelines.pictures import Gallery
@@ -27,6 +28,7 @@ from curupira.store import Store
 from curupira.store import edit as edits
 from curupira.store import scene as scenes
 from curupira.store import warning as warnings
+from curupira.store.search import Search
 from curupira.store.tables import SceneRow, WarningRow
 from curupira.units import add_months
 
@@ -141,9 +143,31 @@ def collect(
         chips=chips,
         series=series,
         threshold_map=gallery.threshold() if gallery else None,
+        summary=_summary(workspace, since, found.until),
+        optical=_optical(workspace, since, found.until),
     )
     report(4, 4, "collected")
     return data
+
+
+def _summary(workspace: Workspace, since: date, until: date) -> dict[str, Any]:
+    with Store.open(workspace.monitor.store.url, base=workspace.folder, create=False) as store:
+        search = Search(since=since, until=until)
+        return tallies.dashboard(workspace, store, search, people=False)
+
+
+def _optical(workspace: Workspace, since: date, until: date) -> dict[str, Any] | str | None:
+    """Beside the optical alerts; where they cannot be compared, the reason."""
+    alerts = workspace.monitor.serve.optical_alerts
+    if not alerts:
+        return None
+    try:
+        found = compare.measure(
+            workspace, workspace.path(alerts), compare.Options(since=since, until=until)
+        )
+    except (ConfigError, InputError) as error:
+        return error.what
+    return compare.document(found)
 
 
 def read_store(workspace: Workspace, on: date | None, now: datetime) -> Found:

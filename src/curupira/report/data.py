@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -182,6 +184,10 @@ class ReportData:
         The drop t over the area, reduced like the composites, or None.
     data_years
         Years of the Sentinel data used, for the attribution.
+    summary
+        The document of ``/api/dashboard`` for the period, or None.
+    optical
+        That of ``/api/dashboard/optical``, the reason why there is none, or None.
 
     Raises
     ------
@@ -207,6 +213,8 @@ class ReportData:
     chips: tuple[Chip, ...] = ()
     series: tuple[Series, ...] = ()
     threshold_map: ThresholdMap | None = None
+    summary: Mapping[str, Any] | None = None
+    optical: Mapping[str, Any] | str | None = None
 
     def __post_init__(self) -> None:
         _need_columns(self.warnings.columns, WARNING_COLUMNS, "warnings of the report")

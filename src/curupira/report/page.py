@@ -16,7 +16,9 @@ from curupira.grid import SIRGAS_2000
 from curupira.report import cadence, figures, maps, tables
 from curupira.report.data import CLASS_WORDS, STATUS_WORDS, Chip, ReportData, SarImage, Series
 from curupira.report.mapparts import STRETCH_DB
+from curupira.report.sheet import SheetSection, drawn
 from curupira.report.style import LINE_DPI, PICTURE_DPI, Encoded, encode
+from curupira.report.summary import summary_sections
 
 _ENVIRONMENT = Environment(
     loader=PackageLoader("curupira.report"),
@@ -70,6 +72,7 @@ def render(data: ReportData) -> str:
         maps=_maps(data),
         counts=tables.counts_table(data),
         timeline=_timeline(data),
+        summary=drawn(_summary(data)),
         listed=tables.warnings_table(data),
         chips=[_chip(data, chip) for chip in data.chips],
         series=[_series(series) for series in data.series],
@@ -84,6 +87,10 @@ def render(data: ReportData) -> str:
         years=_years(data.data_years),
         generated=data.generated_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
+
+
+def _summary(data: ReportData) -> list[SheetSection]:
+    return [] if data.summary is None else summary_sections(data.summary, data.area, data.optical)
 
 
 def _vh_only(data: ReportData) -> bool:

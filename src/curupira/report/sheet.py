@@ -46,6 +46,16 @@ class SheetSection:
     links: tuple[tuple[str, str], ...] = ()
 
 
+def drawn(
+    sections: Sequence[SheetSection],
+) -> list[tuple[SheetSection, list[tuple[Encoded, SheetFigure]]]]:
+    """Sections with their figures encoded, as the templates take them."""
+    return [
+        (section, [(encode(part.figure, LINE_DPI), part) for part in section.figures])
+        for section in sections
+    ]
+
+
 def render_sheet(title: str, subtitle: str, sections: Sequence[SheetSection], credit: str) -> str:
     """Render sections as one HTML document.
 
@@ -57,14 +67,10 @@ def render_sheet(title: str, subtitle: str, sections: Sequence[SheetSection], cr
     """
     css = resources.files("curupira.report").joinpath("templates/report.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
-    drawn: list[tuple[SheetSection, list[tuple[Encoded, SheetFigure]]]] = [
-        (section, [(encode(part.figure, LINE_DPI), part) for part in section.figures])
-        for section in sections
-    ]
     return _ENVIRONMENT.get_template("sheet.html").render(
         title=title,
         subtitle=subtitle,
-        sections=drawn,
+        sections=drawn(sections),
         credit=credit,
         css=css,
         policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; "
