@@ -132,7 +132,7 @@ def test_the_strongest_pixel_is_flagged_and_within(district: Path, whole: Report
 
 def gallery_of(folder: Path) -> Gallery:
     workspace = Workspace.open(folder)
-    return open_gallery(workspace, read_store(workspace, None, NOW), NOW)
+    return open_gallery(workspace, read_store(workspace, None, NOW).known, NOW)
 
 
 def test_areas_add_up_and_blind_ground_is_counted(
