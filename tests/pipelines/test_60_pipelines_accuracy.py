@@ -47,7 +47,7 @@ def test_command_writes_the_contracts_keys(district, tmp_path):
     assert set(document["ua_count"]) == {"value", "low", "high", "n"}
     assert isinstance(document["by_size"], list)
     text = html.read_text()
-    assert text.count("data:image/png") == 6
+    assert text.count("data:image/png") == 7
     assert "http" not in text.replace("http-equiv", "")
 
 

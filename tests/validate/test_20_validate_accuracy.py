@@ -267,6 +267,10 @@ def test_class_confusion_and_outlines():
     assert found.estimates["iou"].value == 1
     assert found.estimates["boundary_iou"].value == 1
     assert found.estimates["area_ratio"].value == 1
+    assert {name: values.tolist() for name, values in found.overlaps.items()} == {
+        "boundary_iou": [1, 1, 1],
+        "iou": [1, 1, 1],
+    }
     assert assess(alerts, [event(2, 100)], WATCH).confusion == {}
 
 

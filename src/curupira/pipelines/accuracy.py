@@ -19,7 +19,8 @@ from curupira.config import Workspace
 from curupira.errors import ConfigError
 from curupira.grid import LONLAT, SIRGAS_2000, project
 from curupira.pipelines.status import coverage
-from curupira.report.accuracy import SHARES, AccuracyView, DelayView, accuracy_sections, words
+from curupira.report.accuracy import SHARES, AccuracyView, accuracy_sections, words
+from curupira.report.accuracy_figures import DelayView
 from curupira.report.sheet import render_sheet
 from curupira.sources.reference import read_reference
 from curupira.sources.truth_rasters import CauseRasters
@@ -252,6 +253,7 @@ def page(found: Accuracy) -> str:
             )
             for name, curve in found.delays.items()
         ],
+        overlaps={SHARES[name].removesuffix(", median"): v for name, v in found.overlaps.items()},
     )
     years = range(found.watch.since.year, found.watch.end.year + 1)
     return render_sheet(

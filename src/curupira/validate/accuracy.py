@@ -39,7 +39,10 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Accuracy:
-    """All scores; ``document`` writes them as product.md section 8 says."""
+    """All scores; ``document`` writes them as product.md section 8 says.
+
+    ``overlaps``: ``iou`` and ``boundary_iou`` of each true confirmed warning with its events.
+    """
 
     watch: Watch
     min_area_ha: float
@@ -55,6 +58,7 @@ class Accuracy:
     by_size: Sequence[BinScore]
     by_distance: Sequence[BinScore]
     confusion: Mapping[str, Mapping[str, int]]
+    overlaps: Mapping[str, Floats]
     loss_per_year: float
 
     def document(self) -> dict[str, Any]:
@@ -128,12 +132,12 @@ def assess(
     loss = loss_per_year(every, watch)
     points, operating = _operating_points(alerts, confirmed, true, matches, counted, view, every)
     pairs = shapes.pairs(alerts, every, matches, confirmed)
+    overlaps = {"boundary_iou": shapes.rims(pairs), "iou": shapes.overlaps(pairs)}
     estimates = _shares(view, kept_true, blocks, area, loss) | operating
     estimates |= {
         "duplicates": _duplicates(matches, confirmed, counted, every),
-        "boundary_iou": shapes.rims(pairs),
-        "iou": shapes.overlaps(pairs),
-        "area_ratio": shapes.area_ratio(pairs),
+        **{name: shapes.typical(pairs, values) for name, values in overlaps.items()},
+        "area_ratio": shapes.typical(pairs, shapes.area_ratios(pairs)),
     }
     return Accuracy(
         watch=watch,
@@ -152,6 +156,7 @@ def assess(
             view.table(), np.array([a.distance_m for a in kept]), kept_true, blocks
         ),
         confusion=shapes.confusion(alerts, every, matches, confirmed),
+        overlaps=overlaps,
         loss_per_year=loss,
     )
 

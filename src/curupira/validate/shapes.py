@@ -17,6 +17,8 @@ from curupira.validate.scores import Estimate, median_of
 RIM_M = 40.0
 LOW, HIGH = "low_intensity", "high_intensity"
 
+Floats = npt.NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -43,26 +45,27 @@ def pairs(
     ]
 
 
-def _median(found: Sequence[Pair], values: Sequence[float]) -> Estimate:
-    return median_of(np.array(values, dtype=np.float64), block_of([p.warning for p in found]))
+def rims(found: Sequence[Pair]) -> Floats:
+    """Boundary IoU of each warning and its events, ``(pairs,)``."""
+    return np.array([boundary_iou(p.warning, p.events, RIM_M) for p in found], dtype=np.float64)
 
 
-def rims(found: Sequence[Pair]) -> Estimate:
-    """Median boundary IoU of warning and events."""
-    return _median(found, [boundary_iou(p.warning, p.events, RIM_M) for p in found])
-
-
-def overlaps(found: Sequence[Pair]) -> Estimate:
-    """Median IoU of warning and events."""
-    return _median(
-        found,
+def overlaps(found: Sequence[Pair]) -> Floats:
+    """IoU of each warning and its events, ``(pairs,)``."""
+    return np.array(
         [p.warning.intersection(p.events).area / p.warning.union(p.events).area for p in found],
+        dtype=np.float64,
     )
 
 
-def area_ratio(found: Sequence[Pair]) -> Estimate:
-    """Median of the warned over the true area."""
-    return _median(found, [p.warning.area / p.events.area for p in found])
+def area_ratios(found: Sequence[Pair]) -> Floats:
+    """Warned over true area of each pair, ``(pairs,)``."""
+    return np.array([p.warning.area / p.events.area for p in found], dtype=np.float64)
+
+
+def typical(found: Sequence[Pair], values: Floats) -> Estimate:
+    """Median of what was measured on the pairs."""
+    return median_of(values, block_of([p.warning for p in found]))
 
 
 def confusion(
