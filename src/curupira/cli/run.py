@@ -22,7 +22,10 @@ from curupira.cli.common import (
 from curupira.errors import ConfigError, InputError, StoreError
 
 if TYPE_CHECKING:
+    import datetime
+
     from curupira.config import Workspace
+    from curupira.pipelines import daily
 
 
 def run(
@@ -58,20 +61,8 @@ def run(
     """
     from curupira.config import Workspace
     from curupira.pipelines import daily
-    from curupira.pipelines.status import collect
 
-    if date is not None and (since is not None or until is not None):
-        raise ConfigError(
-            "--date excludes --since and --until",
-            where="curupira run",
-            remedy="give one or the other",
-        )
-    if date is not None:
-        first = last = parse_date(date, "--date")
-    else:
-        first, last = parse_date(since, "--since"), parse_date(until, "--until")
-    if first is not None and last is not None and first > last:
-        raise ConfigError(f"{first} is after {last}", where="--since", remedy="exchange them")
+    first, last = _days(date, since, until)
     options = daily.RunOptions(
         since=first, until=last, scheduler=scheduler, dry_run=dry_run, force=force
     )
@@ -87,7 +78,35 @@ def run(
             say(f"  {scene.scene_id}  {scene.acquired:%Y-%m-%d %H:%M} UTC")
         say(f"{len(summary.pending)} scenes pending; nothing was changed")
         return
+    _say_outcome(opened, summary)
+    raise typer.Exit(summary.exit_code)
+
+
+def _days(
+    date: str | None, since: str | None, until: str | None
+) -> tuple[datetime.date | None, datetime.date | None]:
+    """First and last day asked for."""
+    if date is not None and (since is not None or until is not None):
+        raise ConfigError(
+            "--date excludes --since and --until",
+            where="curupira run",
+            remedy="give one or the other",
+        )
+    if date is not None:
+        first = last = parse_date(date, "--date")
+    else:
+        first, last = parse_date(since, "--since"), parse_date(until, "--until")
+    if first is not None and last is not None and first > last:
+        raise ConfigError(f"{first} is after {last}", where="--since", remedy="exchange them")
+    return first, last
+
+
+def _say_outcome(opened: Workspace, summary: daily.RunSummary) -> None:
+    from curupira.pipelines.status import collect
+
     counts = summary.counts
+    if counts["restored"]:
+        say(f"{counts['restored']} scenes that the cube had lost were read again")
     say(
         f"run {summary.run_id}: {counts['scenes']} scenes in, {counts['evaluated']} acquisitions "
         f"evaluated, {counts['reused']} unchanged"
@@ -104,7 +123,6 @@ def run(
         err.print(f"quarantined {scene_id}: {reason}", markup=False)
     for acquisition_id, error in summary.refused.items():
         err.print(f"error: not evaluated: {acquisition_id}: {error}", markup=False)
-    raise typer.Exit(summary.exit_code)
 
 
 def _alarm(opened: Workspace) -> None:

@@ -21,7 +21,7 @@ from curupira.errors import InputError
 from curupira.pipelines import masks, products, sourcing
 from curupira.pipelines.evaluate import Evaluator
 from curupira.pipelines.images import Detector
-from curupira.pipelines.ingest import Discovery, discover, nights
+from curupira.pipelines.ingest import Discovery, discover, nights, restore_images
 from curupira.pipelines.intake import Intake
 from curupira.pipelines.quality import Gate
 from curupira.progress import Report, silent
@@ -191,6 +191,8 @@ class Run:
             counts=self.summary.counts,
             refused=self.summary.refused,
         )
+        restored = restore_images(self.workspace, self.store, cube, found.scenes)
+        self.summary.counts["restored"] += len(restored)
         done, total = 0, len(self.summary.pending)
         # A run that was killed may have left images without an evaluation.
         self._evaluate(evaluator, cube, again=self.options.force)

@@ -6,7 +6,6 @@ district it runs beside the default preset, and both are judged by the known tru
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -17,7 +16,7 @@ from curupira import presets
 from curupira.codes import OrbitState
 from curupira.cog import write_atomic
 from curupira.config import FILE_NAME, Workspace
-from curupira.errors import ConfigError, InputError
+from curupira.errors import ConfigError
 from curupira.pipelines import accuracy, daily, findings, masks, workspace
 from curupira.pipelines.planting import plant_files, write_truth
 from curupira.pipelines.publish import Period, publish
@@ -121,6 +120,8 @@ def demo(
     ------
     ConfigError
         If the folder is not empty, or the samples are missing.
+    StoreError
+        If the disk refuses.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(
@@ -148,7 +149,9 @@ def demo(
 
 def real_workspace(folder: Path, samples: Samples, now: datetime) -> Workspace:
     """Make a workspace of the sample images as they are."""
-    shutil.copytree(samples.images, folder / IMAGES, ignore=shutil.ignore_patterns("*.geojson"))
+    images = (path for path in samples.images.rglob("*") if path.suffix == ".tif")
+    for path in images:
+        write_atomic(folder / IMAGES / path.relative_to(samples.images), path.read_bytes())
     return _workspace(folder, samples, now)
 
 
@@ -278,13 +281,8 @@ def _part(
 
 def _workspace(folder: Path, samples: Samples, now: datetime) -> Workspace:
     build_index(folder / IMAGES, now=now, orbit_state=ORBIT_STATE)
-    try:
-        shutil.copyfile(samples.images / "area.geojson", folder / "area.geojson")
-        shutil.copyfile(samples.monitor, folder / FILE_NAME)
-    except OSError as error:
-        raise InputError(
-            f"cannot write the workspace ({error.strerror})", where=folder, remedy="free the disk"
-        ) from error
+    write_atomic(folder / "area.geojson", (samples.images / "area.geojson").read_bytes())
+    write_atomic(folder / FILE_NAME, samples.monitor.read_bytes())
     opened = Workspace.open(folder)
     masks.build(opened, now)
     return opened

@@ -9,16 +9,21 @@ from datetime import date, datetime, timedelta
 
 from odc.geo.geobox import GeoBox
 
+from curupira import logs
 from curupira.blocks import parse_memory, split
 from curupira.config import Workspace
 from curupira.cube.archive import Cube
-from curupira.errors import CurupiraError, InputError
+from curupira.errors import CurupiraError, InputError, StoreError
 from curupira.pipelines import sourcing
 from curupira.records import Scene
 from curupira.sources import catalogue
 from curupira.sources.checks import check_scene
 from curupira.sources.profiles import SourceParams
 from curupira.sources.raster import read_band
+from curupira.store import scene as scenes
+from curupira.store.session import Store
+
+log = logs.get(__name__)
 
 #: Two versions of a scene differ by less than this in their time of acquisition.
 SAME_TIME = timedelta(seconds=2)
@@ -133,3 +138,43 @@ def try_store(
     except InputError as error:
         on_bad(scene, error)
         return None
+
+
+def restore_images(
+    workspace: Workspace, store: Store, cube: Cube, offered: Iterable[Scene]
+) -> list[str]:
+    """Read again what the store has as ingested and the cube has lost; return the scenes' ids.
+
+    A cube may be emptied, or come from an older backup than the database. All of it must come back
+    before anything is evaluated: without their history, warnings would seem unsupported.
+
+    Raises
+    ------
+    StoreError
+        If an image cannot be read again; those read until then stay in the cube.
+    SourceError
+        If the source does not answer.
+    """
+    reader = cube.reader()
+    held = {scene_id for orbit in reader.orbits() for scene_id in reader.scene_ids(orbit)}
+    with store.reading() as session:
+        lost = [s for s in scenes.ingested(session) if s.scene_id not in held]
+    now_at = {scene.scene_id: scene for scene in offered}
+    monitor = workspace.monitor
+    for scene in lost:
+        log.warning("image lost from the cube is read again", scene=scene.scene_id)
+        try:
+            sourcing.images(workspace).use(
+                now_at.get(scene.scene_id, scene),
+                lambda ready: store_image(
+                    ready, cube.grid, cube, monitor.source, monitor.compute.memory
+                ),
+            )
+        except InputError as error:
+            raise StoreError(
+                f"the cube has lost {len(lost)} scenes, and {scene.scene_id} cannot be read again "
+                f"({error.what})",
+                where=cube.path,
+                remedy="restore the cube from a backup, or bring back the images",
+            ) from error
+    return [scene.scene_id for scene in lost]

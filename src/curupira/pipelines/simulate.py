@@ -101,7 +101,6 @@ def simulate_workspace(
     district = simulate_district(
         size_km=size_km, years=years, revisit_days=revisit_days, seed=seed, scenario=scenario
     )
-    folder.mkdir(parents=True, exist_ok=True)
     items = list(_write_scenes(folder, district, radiometry, progress))
     write_catalogue(
         folder / CATALOGUE,

@@ -6,18 +6,20 @@ import json
 import os
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import shapely
 from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
 from curupira import presets
+from curupira.cog import write_atomic
 from curupira.config import FILE_NAME, Monitor, Workspace, render
-from curupira.errors import ConfigError, InputError
+from curupira.errors import ConfigError
 from curupira.grid import check_area, make_grid
 from curupira.pipelines.simulate import Radiometry, simulate_workspace
 from curupira.progress import Report, silent
+from curupira.sources.profiles import Profile
 from curupira.sources.vector import read_area
 
 
@@ -34,12 +36,15 @@ def create(
     Raises
     ------
     ConfigError
-        If the folder is a workspace already, the file is missing, or the preset is unknown.
+        If the folder is a workspace already, the file is missing, or preset or source are unknown.
     InputError
         If the file has no usable polygon.
+    StoreError
+        If the disk refuses.
     """
     refuse_existing(folder)
     presets.load(preset)
+    _check_profile(source or {})
     if not area_file.is_file():
         raise ConfigError("no such file", where=area_file, remedy="give --area a vector file")
     geometries = read_area(area_file)
@@ -47,7 +52,6 @@ def create(
         check_area(geometry, where=area_file)
     area = check_area(shapely.union_all(geometries), where=area_file)
     make_grid(area, 20.0)
-    write_area(folder / "area.geojson", area)
     monitor = Monitor.model_validate(
         {
             "area": {"name": area_file.stem, "file": "area.geojson"},
@@ -55,6 +59,7 @@ def create(
             "algorithm": {"preset": preset, "monitor_since": today},
         }
     )
+    write_area(folder / "area.geojson", area)
     return write(folder, monitor)
 
 
@@ -100,6 +105,8 @@ def simulate(
             "masks": {role: [str(path)] for role, path in made.masks.items()}
             | ({"deforestation_date_field": "date"} if "deforestation" in made.masks else {}),
             "algorithm": {"preset": preset, "monitor_since": made.monitor_since},
+            # Simulated images lie where they should, and are as bright: nothing for a gate.
+            "quality": {"gate": False},
         }
     )
     return write(folder, monitor)
@@ -129,6 +136,14 @@ def beside(opened: Workspace, folder: Path, preset: str) -> Workspace:
     return write(folder, old.model_copy(update=changed))
 
 
+def _check_profile(source: dict[str, Any]) -> None:
+    profile, known = source.get("profile", "static"), get_args(Profile)
+    if profile not in known:
+        raise ConfigError(
+            f"no source {profile!r}", where="--source", remedy=f"use one of {', '.join(known)}"
+        )
+
+
 def refuse_existing(folder: Path) -> None:
     """Raise ``ConfigError`` if the folder holds a workspace, or cannot be one."""
     if (folder / FILE_NAME).exists():
@@ -140,22 +155,25 @@ def refuse_existing(folder: Path) -> None:
 
 
 def write(folder: Path, monitor: Monitor) -> Workspace:
-    """Write the monitor file; the workspace exists from then on."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f"{FILE_NAME}.part"
-        part.write_text(render(monitor), encoding="utf-8")
-        part.replace(folder / FILE_NAME)
-    except OSError as error:
-        raise InputError(
-            f"cannot write the workspace ({error.strerror})", where=folder, remedy="free the disk"
-        ) from error
+    """Write the monitor file; the workspace exists from then on.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses.
+    """
+    write_atomic(folder / FILE_NAME, render(monitor).encode())
     return Workspace.open(folder)
 
 
 def write_area(path: Path, area: BaseGeometry) -> None:
-    """Write the area's polygons as GeoJSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write the area's polygons as GeoJSON.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses.
+    """
     feature = {"type": "Feature", "properties": {}, "geometry": mapping(area)}
     document = {"type": "FeatureCollection", "features": [feature]}
-    path.write_text(json.dumps(document), encoding="utf-8")
+    write_atomic(path, json.dumps(document).encode())

@@ -84,7 +84,8 @@ class Entry:
     def growth_ha(self) -> float:
         """Area now less the area 30 days before the last observation (or when first seen)."""
         before = self.area_on(self.last.day - GROWTH_PERIOD)
-        return self.history[-1][1] - (before or self.history[0][1])
+        # A polygon's area and that of a union differ in the last digits; + 0.0: no negative zero.
+        return round(self.history[-1][1] - (before or self.history[0][1]), 6) + 0.0
 
     def area_on(self, day: date) -> float:
         """Area in ha as of a day; 0 before it was first seen."""
