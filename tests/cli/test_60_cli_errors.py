@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -366,6 +367,34 @@ def test_an_area_that_is_none(
     told(curupira("run", "-w", workspace.folder), code, *words)
 
 
+def test_a_place_that_refuses_a_new_workspace(
+    tmp_path: Path, workspace: Workspace, curupira: Curupira
+) -> None:
+    """Below a file nothing can be made: a stand-in for a read-only place, as root may test."""
+    outline = workspace.folder / "area.geojson"
+    (tmp_path / "file").write_text("mine")
+    new = tmp_path / "file" / "new"
+    told(curupira("init", new, "--area", outline), 5, "file", "folder writable")
+    told(curupira("demo", "--out", new), 5, "file", "folder writable")
+    told(curupira("simulate", new, "--size-km", "2", "--years", "2.5"), 5, "folder writable")
+
+
+def test_an_unknown_source(tmp_path: Path, workspace: Workspace, curupira: Curupira) -> None:
+    outline, new = workspace.folder / "area.geojson", tmp_path / "new"
+    answer = curupira("init", new, "--area", outline, "--source", "geocatalog")
+    told(answer, 2, "--source", "geocatalog", "static, pc-rtc")
+    assert not new.exists()
+
+
+def test_a_catalogue_that_ends_before_the_history_begins(
+    workspace: Workspace, curupira: Curupira
+) -> None:
+    """What ``init`` leaves of an archive: monitoring since today."""
+    edit(workspace, "^monitor_since = .*", 'monitor_since = "2026-01-01"')
+    answer = curupira("source", "check", "-w", workspace.folder)
+    told(answer, 7, "newest image is of 2022-", "earlier monitor_since")
+
+
 def test_an_area_that_is_no_vector_file(tmp_path: Path, curupira: Curupira) -> None:
     path = tmp_path / "area.gpkg"
     path.write_bytes(b"not a database")
@@ -459,6 +488,44 @@ def test_something_else_lies_in_the_way(
         path.unlink()
     assert curupira("run", "-w", workspace.folder).code == 0
     assert len(builder.warning_rows(workspace)) == 1
+
+
+def test_a_cube_that_was_lost_is_read_again(
+    builder: ModuleType, world: Any, workspace: Workspace, curupira: Curupira
+) -> None:
+    b = builder
+    assert curupira("run", "-w", workspace.folder).code == 0
+    ((warning_id, issued),) = [(r.warning_id, r.issued_at) for r in b.warning_rows(workspace)]
+    shutil.rmtree(workspace.folder / "cube")
+    world.publish(workspace, [b.Shot(b.day(9))])
+    answer = curupira("run", "-w", workspace.folder)
+    assert answer.code == 0, answer
+    assert "9 scenes that the cube had lost were read again" in answer.out
+    assert "1 scenes in, 1 acquisitions evaluated" in answer.out
+    (row,) = b.warning_rows(workspace)
+    assert (row.warning_id, row.issued_at) == (warning_id, issued)
+    undisturbed = world.workspace(workspace.folder.parent / "ws2", b.series(10))
+    b.play(undisturbed)
+    assert b.state(workspace) == b.state(undisturbed)
+
+
+def test_a_cube_and_images_that_were_lost(
+    builder: ModuleType, world: Any, workspace: Workspace, curupira: Curupira
+) -> None:
+    """Nothing is evaluated without its history; with the image back it goes on."""
+    assert curupira("run", "-w", workspace.folder).code == 0
+    before = builder.state(workspace)
+    shutil.rmtree(workspace.folder / "cube")
+    image = asset(world, builder.Shot(builder.day(3)))
+    image.rename(image.with_suffix(".away"))
+    answer = curupira("run", "-w", workspace.folder)
+    told(answer, 5, "lost 9 scenes", builder.Shot(builder.day(3)).scene_id, "from a backup")
+    assert builder.state(workspace) == before
+    image.with_suffix(".away").rename(image)
+    answer = curupira("run", "-w", workspace.folder)
+    assert answer.code == 0, answer
+    assert "6 scenes that the cube had lost" in answer.out
+    assert builder.state(workspace) == before
 
 
 def command(*arguments: object, limit_kb: int | None = None) -> list[str]:

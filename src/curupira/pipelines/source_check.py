@@ -56,6 +56,7 @@ class SourceReport:
     since: date
     found: int = 0
     used: int = 0
+    newest: datetime | None = None
     first: datetime | None = None
     last: datetime | None = None
     by_year: Counter[int] = field(default_factory=Counter)
@@ -88,17 +89,27 @@ def check_source(
     try:
         scenes = _search(workspace, now, report)
         if not scenes:
-            raise InputError(
-                f"offers no image over the area since {report.since}",
-                where=params.provider,
-                remedy="check [area], [source] catalogue, collection, orbit_state and platforms",
-            )
+            raise _nothing(report, params.provider)
         _try(workspace, scenes[-1], len(scenes), report, clock)
     except CurupiraError as error:
         report.problems.append(error)
     if params.fallback:
         _try_second(workspace, now, report)
     return report
+
+
+def _nothing(report: SourceReport, provider: str) -> InputError:
+    """Why there is nothing to start from: no image at all, or none since the history begins."""
+    what = f"offers no image over the area since {report.since}"
+    if report.newest is None:
+        remedy = "check [area], [source] catalogue, collection, orbit_state and platforms"
+        return InputError(what, where=provider, remedy=remedy)
+    return InputError(
+        f"{what}, when the history of [algorithm] monitor_since begins; its newest image is of "
+        f"{report.newest:%Y-%m-%d}",
+        where=provider,
+        remedy="to monitor the past, set an earlier monitor_since",
+    )
 
 
 def _search(workspace: Workspace, now: datetime, report: SourceReport) -> list[Scene]:
@@ -111,7 +122,9 @@ def _search(workspace: Workspace, now: datetime, report: SourceReport) -> list[S
         found = sourcing.search(workspace, report.since, now, on_bad)
     else:
         found = sourcing.read(workspace, now, on_bad)
-    chosen = catalogue.select(found, params, area=workspace.area, since=report.since, until=None)
+    ever = catalogue.select(found, params, area=workspace.area, since=None, until=None)
+    report.newest = max((s.acquired for s in ever), default=None)
+    chosen = [s for s in ever if s.acquired.date() >= report.since]
     scenes, _ = catalogue.drop_duplicates(chosen)
     report.found, report.used = len(found) + len(report.refused), len(scenes)
     if scenes:

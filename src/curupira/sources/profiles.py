@@ -132,8 +132,8 @@ class SourceParams(BaseModel):
     )
     select_by: Literal["acquisition", "ingestion"] = Field(
         "acquisition",
-        description="Date that selects images: acquired, or published by the provider "
-        "(method.md 1A step 1).",
+        description="Date that a search by day means: acquired, or published by the provider "
+        "(method.md 1A step 1). Either way a run takes in whatever is new.",
     )
     late_months: int = Field(
         2,
