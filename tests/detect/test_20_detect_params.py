@@ -1,4 +1,4 @@
-"""Parameters of detection, and the confirmation rules that use them."""
+"""Parameters of detection, and a pixel's confidence."""
 
 import tomllib
 from importlib import resources
@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from curupira import presets
-from curupira.codes import IntensityClass, Status
-from curupira.detect.confirm import confidence, confirmed, intensity_class, status
+from curupira.detect.confirm import confidence
 from curupira.detect.params import DetectParams
 from curupira.errors import ConfigError
 
@@ -72,47 +71,6 @@ def test_halo_is_the_reach_of_the_filters(name: str, halo: int) -> None:
 def test_without_filters_there_is_no_halo() -> None:
     assert _load("deter_r", quegan_yu=False, refined_lee="none").halo == 0
     assert _load("deter_r", quegan_yu=False).halo == 3
-
-
-@pytest.mark.parametrize(
-    ("n_alerts", "expected"),
-    [([1, 1, 2, 2], True), ([1, 1, 1, 2], False), ([1], False), ([2], True), ([], False)],
-)
-def test_median_above_1_11_means_1_5(n_alerts: list[int], expected: bool) -> None:
-    # Medians 1.5, 1.0, 1.0, 2.0 and none: 1.11 lies between a median of 1.0 and of 1.5.
-    assert confirmed(n_alerts, _load("deter_r").confirm) is expected
-
-
-@pytest.mark.parametrize(
-    ("n_alerts", "expected"), [([1, 1, 1, 2], True), ([1, 1, 1], False), ([3, 1], True)]
-)
-def test_the_paper_confirms_by_a_mean_above_one(n_alerts: list[int], expected: bool) -> None:
-    assert confirmed(n_alerts, _load("deter_r_paper").confirm) is expected
-
-
-def test_sensitive_asks_for_two_dates() -> None:
-    params = _load("sensitive").confirm
-    assert not confirmed([1, 1, 2, 2], params)
-    assert confirmed([2, 2, 1], params)
-
-
-def test_status_uses_the_statistic_of_the_preset() -> None:
-    assert status(1.0, 1.4, _load("deter_r").confirm) is Status.PRELIMINARY
-    assert status(1.5, 1.4, _load("deter_r").confirm) is Status.CONFIRMED
-    assert status(1.0, 1.4, _load("deter_r_paper").confirm) is Status.CONFIRMED
-
-
-@pytest.mark.parametrize(
-    ("intensity", "expected"),
-    [
-        (7.0, IntensityClass.LOW),
-        (7.01, IntensityClass.HIGH),
-        (0.0, IntensityClass.LOW),
-        (float("nan"), IntensityClass.LOW),
-    ],
-)
-def test_high_intensity_is_strictly_above_seven(intensity: float, expected: IntensityClass) -> None:
-    assert intensity_class(intensity, _load("deter_r").confirm) is expected
 
 
 def test_confidence_starts_at_the_published_share_and_grows() -> None:

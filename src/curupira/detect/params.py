@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from curupira.errors import ConfigError
 from curupira.presets import Preset
+from curupira.rules import ConfirmParams
 
 _SCRIPTS = "authors' scripts (DETER_R_AMZ)"
 _PAPER = "Doblas et al. 2022"
@@ -172,20 +173,6 @@ class ThresholdParams(_Section):
         if self.threshold_min > self.threshold_max:
             raise ValueError("threshold_min must not exceed threshold_max")
         return self
-
-
-class ConfirmParams(_Section):
-    """Confirmation (CR1, CR2) and intensity class of a polygon."""
-
-    confirm_statistic: Literal["median", "mean"] = Field(
-        description=f"Of n_alerts over a polygon: median ({_SCRIPTS}) or mean ({_PAPER})."
-    )
-    confirm_n_alerts: float = Field(
-        ge=0, le=100, description=f"Confirmed above it, images. Source: {_SCRIPTS}."
-    )
-    high_intensity: float = Field(
-        ge=0, le=200, description=f"High intensity above it, tenths of dB. Source: {_SCRIPTS}."
-    )
 
 
 class EvidenceParams(_Section):
