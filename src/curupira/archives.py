@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from curupira.errors import InputError
@@ -28,6 +29,20 @@ def check_zip(path: Path, *, max_bytes: int = MAX_BYTES, max_ratio: float = MAX_
         raise InputError(
             f"not a readable zip archive ({error})", where=path, remedy="get the file again"
         ) from error
+    return check_members(
+        members, path.stat().st_size, path, max_bytes=max_bytes, max_ratio=max_ratio
+    )
+
+
+def check_members(
+    members: Sequence[zipfile.ZipInfo],
+    size: int,
+    path: Path | str,
+    *,
+    max_bytes: int = MAX_BYTES,
+    max_ratio: float = MAX_RATIO,
+) -> list[str]:
+    """As ``check_zip``, of the members of an archive of ``size`` bytes that has been opened."""
     for member in members:
         parts = PurePosixPath(member.filename.replace("\\", "/"))
         outside = parts.is_absolute() or ".." in parts.parts or ":" in member.filename[:3]
@@ -37,7 +52,7 @@ def check_zip(path: Path, *, max_bytes: int = MAX_BYTES, max_ratio: float = MAX_
                 where=path,
                 remedy="do not use it; ask where it comes from",
             )
-    total, size = sum(m.file_size for m in members), path.stat().st_size
+    total = sum(m.file_size for m in members)
     if len(members) > MAX_FILES or total > max_bytes or total > max_ratio * max(size, 1024):
         raise InputError(
             f"the archive would unpack to {total / 1e6:.0f} MB in {len(members)} files",

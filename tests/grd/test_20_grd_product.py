@@ -32,8 +32,8 @@ def copy(safe, tmp_path):
     return shutil.copytree(safe, tmp_path / safe.name)
 
 
-def packed(folder, path):
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+def packed(folder, path, method=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(path, "w", method) as archive:
         for file in sorted(folder.rglob("*")):
             archive.write(file, f"{folder.name}/{file.relative_to(folder)}")
     return path
@@ -299,5 +299,45 @@ def test_a_server_that_lacks_files(server, copy):
     measurement(copy, "vh").unlink()
     with pytest.raises(SourceError, match="VH measurement cannot be read"):
         open_product(server, polarisations=["VH"], fetch=fetch)
-    with pytest.raises(InputError, match="download it first"):
+    with pytest.raises(ConfigError, match="nothing to read a remote archive with"):
         open_product(f"{server}/a.zip", fetch=fetch)
+
+
+def test_an_archive_on_a_server(server, copy, tmp_path):
+    """Read by ranges: metadata alone when it is opened, the pixels when they are wanted."""
+    safe = copy.rename(tmp_path / "outside.SAFE")
+    copy.mkdir()
+    # Without compression: these pixels are so even that they would be smaller than a read-ahead.
+    archive = packed(safe, copy / "scene.zip", zipfile.ZIP_STORED)
+    asked = []
+
+    def span(url, start, stop):
+        import requests
+
+        answer = requests.get(url, headers={"Range": f"bytes={start}-{stop - 1}"}, timeout=5)
+        asked.append(len(answer.content))
+        return answer.content, int(answer.headers["Content-Range"].rpartition("/")[2])
+
+    remote = open_product(f"{server}/scene.zip", polarisations=["VV"], fetch=fetch, span=span)
+    (vv,) = safe.glob("measurement/*-vv-*.tiff")
+    assert remote.packed
+    assert remote.remote
+    assert sum(asked) < archive.stat().st_size - 1.2 * vv.stat().st_size
+    (tmp_path / "work").mkdir()
+    staged = remote.staged(tmp_path / "work")
+    assert sum(asked) < 1.5 * archive.stat().st_size
+    local = open_product(safe, polarisations=["VV"])
+    np.testing.assert_array_equal(staged.read("VV", *ALL), local.read("VV", *ALL))
+    # A cut archive has no directory; a damaged member is found by its checksum.
+    content = bytearray(archive.read_bytes())
+    (copy / "cut.zip").write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match="not a readable zip archive"):
+        open_product(f"{server}/cut.zip", fetch=fetch, span=span)
+    with zipfile.ZipFile(archive) as opened:
+        name = next(n for n in opened.namelist() if n.endswith(vv.name))
+        middle = opened.getinfo(name).header_offset + opened.getinfo(name).compress_size // 2
+    content[middle : middle + 64] = bytes(64)
+    (copy / "bad.zip").write_bytes(content)
+    bad = open_product(f"{server}/bad.zip", polarisations=["VV"], fetch=fetch, span=span)
+    with pytest.raises(InputError, match="cannot be unpacked"):
+        bad.staged(tmp_path / "work")

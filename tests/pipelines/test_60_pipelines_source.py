@@ -235,14 +235,15 @@ def test_products_are_never_mixed_in_one_baseline(builder: ModuleType, site: Sit
         builder.play(Workspace(workspace.folder, monitor))
 
 
-def test_grd_is_searched_and_checked_but_not_run(builder: ModuleType, site: Site) -> None:
+def test_grd_needs_a_height_model(builder: ModuleType, site: Site) -> None:
+    """What happens with one is in tests/cli/test_60_cli_grd_source.py."""
     workspace = site.workspace("w", builder.series(3), product="grd")
-    with pytest.raises(ConfigError, match="curupira grd"):
+    with pytest.raises(ConfigError, match="needs a height model"):
         builder.play(workspace)
     report = check_source(workspace, builder.NOW)
-    assert report.problems == []
     assert report.used == 3
-    assert any("curupira grd" in line for line in in_words(report))
+    assert report.exit_code == 2
+    assert any("[source] dem" in line for line in in_words(report))
 
 
 @pytest.mark.parametrize("read", ["download", "window"])

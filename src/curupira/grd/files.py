@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, Final
 from urllib.parse import urlsplit
 
-from curupira.archives import check_zip
+from curupira.archives import check_members
 from curupira.errors import ConfigError, InputError, SourceError, StoreError
 from curupira.stac import is_remote
 
+#: Bytes at an address; and bytes ``start`` to ``stop`` (half-open) of a file, with its size.
 Fetch = Callable[[str], bytes]
+Span = Callable[[str, int, int], tuple[bytes, int]]
 MANIFEST = "manifest.safe"
+#: Bytes read ahead: of an archive's directory and its metadata, and of its pixels.
+_AHEAD_FEW: Final = 1 << 16
+_AHEAD_MANY: Final = 1 << 23
 
 
 class Files(ABC):
@@ -70,16 +79,44 @@ class Folder(Files):
 
 
 class Zip(Files):
-    """A zip archive, read in place."""
+    """A zip archive, read in place: on disk, or by ranges on a server.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.place = str(path)
-        names = check_zip(path)
+    Parameters
+    ----------
+    place
+        For messages.
+    gdal
+        What GDAL opens the archive by.
+    opened
+        A new stream of it that can seek, reading ahead so many bytes, and its size.
+    """
+
+    def __init__(
+        self,
+        place: str,
+        gdal: str,
+        opened: Callable[[int], tuple[BinaryIO, int]],
+        *,
+        remote: bool = False,
+    ) -> None:
+        self.place, self.remote = place, remote
+        self._gdal = gdal
+        self._opened = opened
+        try:
+            stream, size = opened(_AHEAD_FEW)
+            with stream, zipfile.ZipFile(stream) as archive:
+                members = archive.infolist()
+        except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+            raise InputError(
+                f"not a readable zip archive ({error})", where=place, remedy="get the file again"
+            ) from error
+        names = check_members(members, size, place)
         manifests = sorted((n for n in names if PurePosixPath(n).name == MANIFEST), key=len)
         if not manifests:
             raise InputError(
-                f"no {MANIFEST} in the archive", where=path, remedy="give a Sentinel-1 SAFE product"
+                f"no {MANIFEST} in the archive",
+                where=place,
+                remedy="give a Sentinel-1 SAFE product",
             )
         self._prefix = manifests[0].removesuffix(MANIFEST)
         self._names = {n.removeprefix(self._prefix) for n in names if n.startswith(self._prefix)}
@@ -91,14 +128,15 @@ class Zip(Files):
     def read(self, name: str) -> bytes:
         """The whole file."""
         try:
-            with zipfile.ZipFile(self._path) as archive:
+            stream, _ = self._opened(_AHEAD_FEW)
+            with stream, zipfile.ZipFile(stream) as archive:
                 return archive.read(self._prefix + name)
         except (OSError, zipfile.BadZipFile, EOFError, KeyError) as error:
-            raise InputError(f"{name} cannot be unpacked ({error})", where=self._path) from error
+            raise InputError(f"{name} cannot be unpacked ({error})", where=self.place) from error
 
     def gdal(self, name: str) -> str:
         """What GDAL opens it by."""
-        return f"/vsizip/{{{self._path.resolve()}}}/{self._prefix}{name}"
+        return f"/vsizip/{{{self._gdal}}}/{self._prefix}{name}"
 
     @property
     def packed(self) -> bool:
@@ -110,17 +148,74 @@ class Zip(Files):
         beside = target.with_name(f".{target.name}.part")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with zipfile.ZipFile(self._path) as archive:
+            stream, _ = self._opened(_AHEAD_MANY)
+            with stream, zipfile.ZipFile(stream) as archive:
                 member = archive.open(self._prefix + name)
-                with member, beside.open("wb") as stream:
-                    shutil.copyfileobj(member, stream, 1 << 22)
+                with member, beside.open("wb") as written:
+                    shutil.copyfileobj(member, written, 1 << 22)
             beside.replace(target)
-        except (zipfile.BadZipFile, EOFError, KeyError) as error:
-            raise InputError(f"{name} cannot be unpacked ({error})", where=self._path) from error
+        except (zipfile.BadZipFile, EOFError, KeyError, zlib.error) as error:
+            raise InputError(f"{name} cannot be unpacked ({error})", where=self.place) from error
         except OSError as error:
             raise StoreError(f"cannot unpack ({error.strerror})", where=target) from error
         finally:
             beside.unlink(missing_ok=True)
+
+
+class _Ranged(io.RawIOBase):
+    """A file on a server as a stream that can seek."""
+
+    def __init__(self, href: str, span: Span) -> None:
+        self._href, self._span = href, span
+        self._at = 0
+        _, self.size = span(href, 0, 1)
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Where the next byte is read."""
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer as far as the file goes."""
+        stop = min(self._at + len(buffer), self.size)
+        if stop <= self._at:
+            return 0
+        content, _ = self._span(self._href, self._at, stop)
+        buffer[: len(content)] = content
+        self._at += len(content)
+        return len(content)
+
+
+@dataclass(frozen=True)
+class _OnDisk:
+    path: Path
+
+    def __call__(self, ahead: int) -> tuple[BinaryIO, int]:
+        return self.path.open("rb", buffering=ahead), self.path.stat().st_size
+
+
+@dataclass(frozen=True)
+class _OnServer:
+    href: str
+    span: Span
+
+    def __call__(self, ahead: int) -> tuple[BinaryIO, int]:
+        ranged = _Ranged(self.href, self.span)
+        return io.BufferedReader(ranged, ahead), ranged.size
+
+
+def _vsi(href: str) -> str:
+    if href.startswith("s3://"):
+        return "/vsis3/" + href.removeprefix("s3://")
+    return "/vsicurl/" + href
 
 
 class Remote(Files):
@@ -157,14 +252,14 @@ class Remote(Files):
 
     def gdal(self, name: str) -> str:
         """What GDAL opens it by."""
-        signed = self._sign(f"{self._href}/{name}")
-        if signed.startswith("s3://"):
-            return "/vsis3/" + signed.removeprefix("s3://")
-        return "/vsicurl/" + signed
+        return _vsi(self._sign(f"{self._href}/{name}"))
 
 
 def open_files(
-    href: str | Path, fetch: Fetch | None = None, sign: Callable[[str], str] | None = None
+    href: str | Path,
+    fetch: Fetch | None = None,
+    sign: Callable[[str], str] | None = None,
+    span: Span | None = None,
 ) -> Files:
     """The files of a product: SAFE folder, its ``manifest.safe``, zip archive or remote folder.
 
@@ -173,24 +268,22 @@ def open_files(
     InputError
         If there is nothing, or no product there.
     ConfigError
-        If it is remote and there is no ``fetch``.
+        If it is remote and there is no ``fetch``, or no ``span`` for an archive.
     """
     text = str(href)
     if is_remote(text):
         if fetch is None:
             raise ConfigError("nothing to fetch a remote product with", where=text)
         if PurePosixPath(urlsplit(text).path).suffix.lower() == ".zip":
-            raise InputError(
-                "a zip archive on a server is not read in place",
-                where=text,
-                remedy="download it first, or give the SAFE folder's address",
-            )
+            if span is None:
+                raise ConfigError("nothing to read a remote archive with", where=text)
+            return Zip(text, _vsi((sign or str)(text)), _OnServer(text, span), remote=True)
         return Remote(text.removesuffix(MANIFEST), fetch, sign)
     path = Path(href)
     if path.name == MANIFEST:
         path = path.parent
     if path.is_file():
-        return Zip(path)
+        return Zip(str(path), str(path.resolve()), _OnDisk(path))
     if not path.is_dir():
         raise InputError("there is no such product", where=path, remedy="check the path")
     files = Folder(path)

@@ -19,7 +19,7 @@ from rasterio.windows import Window
 
 from curupira.errors import InputError, SourceError
 from curupira.grd.annotation import Annotation, read_annotation
-from curupira.grd.files import MANIFEST, Fetch, Files, open_files
+from curupira.grd.files import MANIFEST, Fetch, Files, Span, open_files
 from curupira.grd.manifest import Manifest, check_supported, read_manifest
 from curupira.grd.tables import Calibration, Noise, read_calibration, read_noise
 
@@ -89,6 +89,11 @@ class Product:
         """The same product with its pixels unpacked into a folder, if it lies in an archive.
 
         Deflate cannot seek: blocks in any order want the plain file. Checksums are verified.
+
+        Raises
+        ------
+        InputError, SourceError, StoreError
+            If the archive is damaged, its server fails, or the folder cannot be written.
         """
         if not self.packed or self._files is None:
             return self
@@ -97,7 +102,9 @@ class Product:
             name = self.manifest.files[polarisation]["measurement"]
             paths[polarisation] = str(folder / PurePosixPath(name).name)
             self._files.unpack(name, Path(paths[polarisation]))
-        return replace(self, measurement=paths, packed=False, _files=None)
+        plain = replace(self, measurement=paths, packed=False, remote=False, _files=None)
+        plain.check_pixels()
+        return plain
 
     def check_pixels(self) -> None:
         """Refuse measurements of another size than annotated, or of which the end is missing.
@@ -161,16 +168,18 @@ def open_product(
     pixels: bool = True,
     fetch: Fetch | None = None,
     sign: Callable[[str], str] | None = None,
+    span: Span | None = None,
     gdal: Mapping[str, str] | None = None,
+    measurement: Mapping[str, str] | None = None,
 ) -> Product:
     """Open a SAFE product and check that it is complete.
 
     Parameters
     ----------
     href
-        A SAFE folder or its ``manifest.safe``, a zip archive, or the http(s) or s3 address of a
-        SAFE folder; there the short file names of the AWS and Azure copies are known as well
-        (``annotation/iw-vv.xml``).
+        A SAFE folder or its ``manifest.safe``, a zip archive, or the http(s) or s3 address of
+        either; in a remote folder the short file names of the AWS and Azure copies are known as
+        well (``annotation/iw-vv.xml``).
     polarisations
         Only these; all by default.
     pixels
@@ -179,8 +188,12 @@ def open_product(
         Bytes at an address, for remote products.
     sign
         Address with access rights for GDAL, for remote pixels.
+    span
+        Parts of a file at an address, for remote archives.
     gdal
         GDAL's options for remote pixels.
+    measurement
+        Files of the pixels by polarisation, where they lie apart from a remote product.
 
     Raises
     ------
@@ -190,7 +203,8 @@ def open_product(
     SourceError
         If a server fails.
     """
-    files = open_files(href, fetch, sign)
+    files = open_files(href, fetch, sign, span)
+    apart = measurement or {}
     manifest = read_manifest(files.read(MANIFEST), f"{files.place}/{MANIFEST}")
     check_supported(manifest, files.place)
     chosen = tuple(polarisations) if polarisations is not None else manifest.polarisations
@@ -221,14 +235,17 @@ def open_product(
             for p in chosen
         },
         noise={p: read_noise(files.read(names[p]["noise"]), names[p]["noise"]) for p in chosen},
-        measurement={p: files.gdal(names[p]["measurement"]) for p in chosen} if pixels else {},
+        measurement={p: apart.get(p) or files.gdal(names[p]["measurement"]) for p in chosen}
+        if pixels
+        else {},
         remote=files.remote,
         packed=files.packed,
         gdal=dict(gdal or {}),
         _files=files if files.packed else None,
     )
     _check_consistent(product)
-    if pixels:
+    # Pixels in an archive on a server can be judged when they are here.
+    if pixels and not (product.packed and product.remote):
         product.check_pixels()
     return product
 

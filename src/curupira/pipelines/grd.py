@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -19,12 +19,13 @@ from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from curupira import logs
+from curupira.blocks import Window
 from curupira.codes import OrbitState
 from curupira.errors import InputError, StoreError
 from curupira.grd import orbit as orbits
 from curupira.grd.annotation import Annotation
 from curupira.grd.dem import Dem, open_dem
-from curupira.grd.files import Fetch
+from curupira.grd.files import Fetch, Span
 from curupira.grd.product import Product, open_product
 from curupira.grd.zero_doppler import RadarGeometry
 from curupira.grid import LONLAT, make_grid, project
@@ -32,11 +33,13 @@ from curupira.pipelines.grd_output import publish
 from curupira.pipelines.grd_run import Clock, GrdParams, Run
 from curupira.progress import Report, silent
 from curupira.records import Scene
-from curupira.sources.http import getter
+from curupira.sources.http import Web
 from curupira.stac import platform_name
 
 log = logs.get(__name__)
 
+#: Grid pixels around the outline by the geolocation grid, which is at the scene's mean height.
+_MARGIN_PX: Final = 64
 #: A work folder this old is of a run that was killed.
 _STALE_S: Final = 86_400.0
 
@@ -51,10 +54,11 @@ class GrdInput:
         SAFE folder, zip or address (``grd.product.open_product``).
     orbit, orbit_cache, orbit_url
         See ``grd.orbit.resolve``.
-    fetch
-        Bytes at an address, of remote products and orbits; None: without credentials.
-    sign
-        Signs addresses of remote pixels.
+    fetch, span
+        Bytes at an address, and a part of a file there (``grd.files``), of remote products; None:
+        without credentials.
+    sign, gdal, measurement
+        See ``grd.product.open_product``.
     """
 
     href: str | Path
@@ -62,7 +66,22 @@ class GrdInput:
     orbit_cache: Path | None = None
     orbit_url: str | None = None
     fetch: Fetch | None = None
+    span: Span | None = None
     sign: Callable[[str], str] | None = None
+    gdal: Mapping[str, str] | None = None
+    measurement: Mapping[str, str] | None = None
+
+    def open(self, polarisations: Sequence[str], web: Web) -> Product:
+        """The product, checked."""
+        return open_product(
+            self.href,
+            polarisations=polarisations or None,
+            fetch=self.fetch or web.fetch,
+            span=self.span or web.span,
+            sign=self.sign,
+            gdal=self.gdal,
+            measurement=self.measurement,
+        )
 
 
 @dataclass(frozen=True)
@@ -105,7 +124,8 @@ def process_grd(
     now
         Time of creation, UTC.
     grid
-        Target; None: the smallest grid over the scene.
+        Target, of which the part that the scene covers is written; None: the smallest grid over
+        the scene.
     threads
         0: one a core.
     report
@@ -116,17 +136,18 @@ def process_grd(
     InputError, SourceError, StoreError
         From the product (checked before the DEM), the orbit, the DEM, and writing.
     """
-    clock, fetch = Clock(), source.fetch or getter()
+    clock, web = Clock(), Web()
     with clock.time("open"):
-        wanted = params.polarisations or None
-        product = open_product(source.href, polarisations=wanted, fetch=fetch, sign=source.sign)
+        product = source.open(params.polarisations, web)
+        # Orbits are another server's: the product's credentials are none of its business.
         path = orbits.resolve(
-            product.first, source.orbit, source.orbit_cache, source.orbit_url, fetch=fetch
+            product.first, source.orbit, source.orbit_cache, source.orbit_url, fetch=web.fetch
         )
         heights = open_dem(dem, geoid=params.geoid, on_gap=params.on_gap)
     footprint = outline(product.first)
     target = grid or make_grid(footprint, params.resolution_m, params.crs or None)
     seen = _seen(footprint, target, product.name)
+    target = _covered(target, seen)
     work = _work_folder(out)
     try:
         with clock.time("open"):
@@ -178,6 +199,19 @@ def _seen(footprint: BaseGeometry, grid: GeoBox, name: str) -> BaseGeometry:
     if both.is_empty or both.area == 0:
         raise InputError("the scene does not reach the target grid", where=name)
     return both
+
+
+def _covered(grid: GeoBox, seen: BaseGeometry) -> GeoBox:
+    """The part of a grid that holds the scene."""
+    west, south, east, north = project(seen, LONLAT, str(grid.crs)).bounds
+    columns, rows = zip(*(~grid.affine * at for at in ((west, north), (east, south))), strict=True)
+    found = Window(
+        int(np.floor(min(rows))) - _MARGIN_PX,
+        int(np.ceil(max(rows))) + _MARGIN_PX,
+        int(np.floor(min(columns))) - _MARGIN_PX,
+        int(np.ceil(max(columns))) + _MARGIN_PX,
+    ).intersect(Window(0, grid.shape[0], 0, grid.shape[1]))
+    return grid[found.slices]
 
 
 def _scene(product: Product, footprint: BaseGeometry, now: datetime) -> Scene:

@@ -41,7 +41,7 @@ class MiningImages:
     Raises
     ------
     ConfigError
-        If the source is not told to read VV.
+        If the source is not told to read VV, or offers unprocessed products.
     """
 
     def __init__(self, workspace: Workspace, model: Model) -> None:
@@ -51,6 +51,12 @@ class MiningImages:
                 "mining needs VV beside VH",
                 where="[source] asset_vv",
                 remedy='name the asset, or set [mining] model to ""',
+            )
+        if self.source.product == "grd":
+            raise ConfigError(
+                "mining reads images window by window, and each would process a whole product",
+                where="[source] product",
+                remedy="process the products with `curupira grd`, and name their catalogue",
             )
         self.providers = sourcing.images(workspace)
         self.bands = model.params.bands

@@ -149,19 +149,12 @@ def _try(
     params, grid = workspace.monitor.source, workspace.grid
     both = sourcing.images(workspace)
     remote = {band: a.href for band, a in scene.assets.items() if is_remote(a.href)}
-    sizes = [
-        both.first.probe(href, f"scene {scene.scene_id}, {band}") if params.is_api else None
+    sizes = {
+        href: both.first.size(href, f"scene {scene.scene_id}, {band}") if params.is_api else None
         for band, href in remote.items()
-    ]
+    }
     if params.product == "grd":
-        report.tried = scene.scene_id
-        size = sum(s or 0 for s in sizes)
-        report.cost = Cost(count, count * size / 1e9, 0.0, float("nan"))
-        report.notes.append(
-            "GRD products are searched and opened; their processing comes with `curupira grd`, "
-            "and `curupira run` refuses them until then"
-        )
-        return
+        sourcing.check_dem(workspace)
 
     def trial(ready: Scene) -> tuple[Window, float, int]:
         window = check_scene(ready, grid, params)
@@ -176,8 +169,8 @@ def _try(
     report.tried = scene.scene_id
     bands = len(scene.assets)
     area_px = window.shape[0] * window.shape[1]
-    if params.read == "download" and remote:
-        volume = float(sum(s or 0 for s in sizes))
+    if params.product == "grd" or (params.read == "download" and remote):
+        volume = float(sum(s or 0 for s in sizes.values()))
         each = whole
     else:
         native = _NATIVE_M.get(params.product, 10.0)
@@ -211,7 +204,7 @@ def _newest(provider: Provider, workspace: Workspace, now: datetime) -> str:
     if not scenes:
         return "no image in the last 60 days"
     for band, asset in scenes[-1].assets.items():
-        provider.probe(asset.href, f"scene {scenes[-1].scene_id}, {band}")
+        provider.size(asset.href, f"scene {scenes[-1].scene_id}, {band}")
     return f"{len(scenes)} images in the last 60 days, the newest can be opened"
 
 

@@ -19,7 +19,7 @@ from curupira.detect.params import DetectParams
 from curupira.errors import ConfigError, InputError, SourceError
 from curupira.records import Scene
 from curupira.sources import catalogue
-from curupira.sources.images import Images, Provider
+from curupira.sources.images import Images, Prepare, Provider
 from curupira.sources.profiles import SourceParams
 from curupira.sources.search import adapt, find_scene, search_scenes
 from curupira.store import meta
@@ -40,15 +40,33 @@ class Mark:
 
 
 @lru_cache(maxsize=4)
-def _images(params: SourceParams, folder: Path) -> Images:
+def _images(params: SourceParams, folder: Path, prepare: Prepare | None) -> Images:
     # Kept for the process: the request rate and the tokens are the provider's, not a scene's.
-    return Images(params, folder, find_scene)
+    return Images(params, folder, find_scene, prepare)
 
 
 def images(workspace: Workspace) -> Images:
     """The workspace's providers of images."""
     params = workspace.monitor.source
-    return _images(params, workspace.path(params.downloads))
+    return _images(params, workspace.path(params.downloads), _prepare(workspace))
+
+
+def _prepare(workspace: Workspace) -> Prepare | None:
+    params = workspace.monitor.source
+    if params.product != "grd":
+        return None
+    # Imported here: its kernels are of no use to other sources.
+    from curupira.pipelines.grd_source import GrdImages
+
+    return GrdImages(
+        workspace.grid,
+        workspace.href(params.dem),
+        params.geoid,
+        params.grd_radiometry,
+        workspace.path(params.orbit_folder),
+        params.orbit_url or None,
+        workspace.monitor.compute.threads,
+    )
 
 
 def history_start(workspace: Workspace) -> date:
@@ -56,6 +74,20 @@ def history_start(workspace: Workspace) -> date:
     period = DetectParams.from_preset(workspace.preset).period
     months = period.learning_months + period.detection_months
     return add_months(workspace.monitor.algorithm.monitor_since, -months)
+
+
+def check_dem(workspace: Workspace) -> None:
+    """Refuse a source of GRD products without a height model.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, or it cannot be opened.
+    """
+    from curupira.pipelines import grd_source
+
+    params = workspace.monitor.source
+    grd_source.check_dem(params, workspace.href(params.dem))
 
 
 def offered(
@@ -71,18 +103,14 @@ def offered(
     Raises
     ------
     ConfigError
-        If a local catalogue does not exist, or the source offers what is not processed yet.
+        If a local catalogue does not exist, or the source offers GRD products and there is no
+        height model.
     SourceError
         If it cannot be reached, nor the second provider.
     """
     params = workspace.monitor.source
     if params.product == "grd":
-        raise ConfigError(
-            f"{params.provider} offers GRD products, which are not gamma0 yet",
-            where="[source] profile",
-            remedy="their processing comes with `curupira grd`; until then use pc-rtc or "
-            "opera-rtc (`curupira source check` works with every profile)",
-        )
+        check_dem(workspace)
     if not params.is_api:
         return read(workspace, now, on_bad)
     return search(workspace, search_start(workspace, mark), now, on_bad)

@@ -148,6 +148,53 @@ class Http:
             "try again later, or name a second provider in [source] fallback",
         )
 
+    def span(
+        self,
+        url: str,
+        start: int,
+        stop: int,
+        *,
+        where: str = "",
+        auth: AuthBase | None = None,
+        check: Callable[[requests.Response], None] | None = None,
+    ) -> tuple[bytes, int]:
+        """Bytes ``start`` to ``stop`` (half-open) of a file, and the whole one's size.
+
+        Parameters
+        ----------
+        check
+            Raises what it has to say of an answer.
+
+        Raises
+        ------
+        SourceError
+            As ``request``; if the answer breaks off again and again; if the server has no ranges.
+        """
+        place = where or redact(url)
+        for attempt in range(self.attempts):
+            with self.request(
+                "GET",
+                url,
+                where=where,
+                auth=auth,
+                headers={"Range": f"bytes={start}-{stop - 1}"},
+                stream=True,
+            ) as answer:
+                if check is not None:
+                    check(answer)
+                total = answer.headers.get("Content-Range", "").rpartition("/")[2]
+                if answer.status_code != requests.codes.partial_content or not total.isdecimal():
+                    raise self.error(
+                        f"sends no part of a file (HTTP {answer.status_code})",
+                        place,
+                        "download the file first, and give its path",
+                    )
+                try:
+                    return answer.content, int(total)
+                except PASSING_ERRORS:
+                    self.sleep(self.pause(attempt))
+        raise self.error("breaks off again and again", place, "try again later")
+
     def pause(self, attempt: int) -> float:
         """Seconds to wait after the n-th failure in a row."""
         return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0**attempt)
@@ -181,20 +228,31 @@ def retry_after(value: str, now: datetime) -> float:
     return max(0.0, (aware - now).total_seconds())
 
 
-def getter(attempts: int = 3) -> Callable[[str], bytes]:
-    """Bytes at an address that needs no credentials.
+class Web:
+    """Files at addresses that need no credentials."""
 
-    Raises
-    ------
-    SourceError
-        From the function: if there are none.
-    """
-    http = Http(SourceParams(attempts=attempts))
+    def __init__(self, attempts: int = 3) -> None:
+        self._http = Http(SourceParams(attempts=attempts))
 
-    def fetch(url: str) -> bytes:
-        response = http.request("GET", url)
+    def fetch(self, url: str) -> bytes:
+        """All of a file.
+
+        Raises
+        ------
+        SourceError
+            If there is none.
+        """
+        response = self._http.request("GET", url)
         if response.status_code != requests.codes.ok:
             raise SourceError(f"HTTP {response.status_code}", where=redact(url))
         return response.content
 
-    return fetch
+    def span(self, url: str, start: int, stop: int) -> tuple[bytes, int]:
+        """Bytes ``start`` to ``stop`` of a file, and its size.
+
+        Raises
+        ------
+        SourceError
+            As ``Http.span``.
+        """
+        return self._http.span(url, start, stop)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -25,6 +25,11 @@ from curupira.stac import is_remote
 log = logs.get(__name__)
 T = TypeVar("T")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def is_archive(href: str) -> bool:
+    """Whether it is a zip archive's address."""
+    return PurePosixPath(urlsplit(href).path).suffix.lower() == ".zip"
 
 
 class Provider:
@@ -72,16 +77,64 @@ class Provider:
         SourceError, InputError
             As ``opened``; credentials that are refused are renewed once.
         """
-        for last in (False, True):
-            try:
-                return self._probe(href, where)
-            except Denied as refusal:
-                if last:
-                    raise self.http.error(
-                        f"refuses the credentials ({refusal})", where, LOGIN
-                    ) from None
-                self.access.refresh()
-        raise self.http.error("refuses the credentials", where, LOGIN)
+        return self._trusted(lambda: self._probe(href, where), where)
+
+    def size(self, href: str, where: str) -> int | None:
+        """As ``probe``, of an image or an archive."""
+        if is_archive(href):
+            return self.span(href, 0, 1)[1]
+        return self.probe(href, where)
+
+    def fetch(self, href: str) -> bytes:
+        """All of a small file beside the images, such as their metadata.
+
+        Raises
+        ------
+        SourceError, InputError
+            As ``opened``.
+        """
+        where = redact(href)
+
+        def ask() -> bytes:
+            response = self.http.request(
+                "GET", self.access.url(href), auth=self.access.auth(href), where=where
+            )
+            check_answer(response, self.http, where)
+            return response.content
+
+        return self._trusted(ask, where)
+
+    def span(self, href: str, start: int, stop: int) -> tuple[bytes, int]:
+        """Bytes ``start`` to ``stop`` (half-open) of a file, and the whole one's size.
+
+        Raises
+        ------
+        SourceError, InputError
+            As ``opened``; SourceError if the server has no ranges.
+        """
+        where = redact(href)
+        return self._trusted(
+            lambda: self.http.span(
+                self.access.url(href),
+                start,
+                stop,
+                where=where,
+                auth=self.access.auth(href),
+                check=lambda answer: check_answer(answer, self.http, where),
+            ),
+            where,
+        )
+
+    def _trusted(self, ask: Callable[[], T], where: str) -> T:
+        """Ask; credentials that are refused are renewed once."""
+        try:
+            return ask()
+        except Denied:
+            self.access.refresh()
+        try:
+            return ask()
+        except Denied as refusal:
+            raise self.http.error(f"refuses the credentials ({refusal})", where, LOGIN) from None
 
     def _probe(self, href: str, where: str) -> int | None:
         response = self.http.request(
@@ -148,6 +201,10 @@ class Provider:
         }
 
 
+#: As ``Provider.opened``.
+Prepare = Callable[[Provider, Scene, Path, str], AbstractContextManager[Scene]]
+
+
 class Images:
     """The images of a workspace: the configured provider, and a second one where it fails.
 
@@ -159,6 +216,9 @@ class Images:
         Where files lie while they are read.
     find
         Finds a scene at another provider, for the second one.
+    prepare
+        Makes images of a provider's scene before they are read, within the folder; None: they are
+        its assets.
     """
 
     def __init__(
@@ -166,9 +226,11 @@ class Images:
         params: SourceParams,
         folder: Path,
         find: Callable[[Provider, Scene], Scene | None],
+        prepare: Prepare | None = None,
     ) -> None:
         self.folder = folder
         self.find = find
+        self.prepare = prepare
         second = params.second()
         self.first = Provider(params)
         self.second = None if second is None else Provider(second)
@@ -182,7 +244,7 @@ class Images:
             Of the provider, naming it and the scene; or what ``work`` raises. No message holds a
             signature.
         """
-        if self.first.params.profile == "static":
+        if self.first.params.profile == "static" and self.prepare is None:
             return work(scene)
         try:
             return self._use(self.first, scene, work)
@@ -203,7 +265,7 @@ class Images:
         for attempt, read in enumerate(ways, start=1):
             opened = False
             try:
-                with provider.opened(scene, self.folder, read) as ready:
+                with self._opened(provider, scene, read) as ready:
                     opened = True
                     result = work(ready)
             except SourceError as error:
@@ -219,6 +281,11 @@ class Images:
                 self.remove(scene)
                 return result
         raise provider.http.error("cannot be read", f"scene {scene.scene_id}", "try again later")
+
+    def _opened(self, provider: Provider, scene: Scene, read: str) -> AbstractContextManager[Scene]:
+        if self.prepare is None:
+            return provider.opened(scene, self.folder, read)
+        return self.prepare(provider, scene, self.folder, read)
 
     def remove(self, scene: Scene) -> None:
         """Delete what was fetched for a scene."""

@@ -36,6 +36,11 @@ _AREAS_OWN = (
     "select_by",
     "late_months",
     "lookback_days",
+    "dem",
+    "geoid",
+    "grd_radiometry",
+    "orbit_folder",
+    "orbit_url",
     "downloads",
     "requests_per_second",
     "timeout_s",
@@ -107,7 +112,7 @@ class SourceParams(BaseModel):
     product: Product = Field(
         "own",
         description="Processing chain of the images. Two are never mixed in one baseline: "
-        "a workspace keeps the first. grd is searched and checked, not yet processed.",
+        "a workspace keeps the first. grd: GRD products, which are processed with dem.",
     )
     radiometry: Literal["gamma0", "sigma0"] = Field(
         "gamma0",
@@ -165,6 +170,34 @@ class SourceParams(BaseModel):
     )
     polarisations: tuple[Polarisation, ...] = Field(
         ("vh",), min_length=1, description="Polarisations that a scene must have."
+    )
+    dem: str = Field(
+        "",
+        description="Height model for product grd: a raster or a folder of them, relative to this "
+        "file",
+        json_schema_extra=_HOW,
+    )
+    geoid: Literal["auto", "egm96", "none"] = Field(
+        "auto",
+        description="What dem's heights are above: none is the ellipsoid; auto: what its files "
+        "say, else EGM96",
+    )
+    grd_radiometry: Literal["gamma0", "gamma0_rtc", "gamma0_volume", "gamma0_surface"] = Field(
+        "gamma0_rtc",
+        description="Terrain normalisation of product grd (docs/grd.md); gamma0: sigma0 / "
+        "cos(LIA), as DETER-R",
+    )
+    orbit_folder: str = Field(
+        "orbits",
+        min_length=1,
+        description="Folder of orbit files for product grd, which downloads join",
+        json_schema_extra=_HOW,
+    )
+    orbit_url: str = Field(
+        "",
+        description="Listing to download orbit files from (docs/grd.md); empty: those in the "
+        "folder, else the product's own",
+        json_schema_extra=_HOW,
     )
     access: Access = Field(
         "none",
