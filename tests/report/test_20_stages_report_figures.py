@@ -186,8 +186,10 @@ def test_threshold_colours_span_the_values(full: ReportData) -> None:
     assert figure.axes[0].images[0].get_clim() == (np.nanmin(values), np.nanmax(values))
     assert "(dB)" in figure.axes[1].get_xlabel()
     flat = ThresholdMap(np.full_like(values, 2.5), full.threshold_map.grid)
-    limits = maps.threshold_figure(flat, full.area).axes[0].images[0].get_clim()
-    assert limits == pytest.approx((2.4, 2.6))
+    picture = maps.threshold_figure(flat, full.area).axes[0].images[0]
+    assert picture.get_clim() == pytest.approx((2.4, 2.6))
+    red, green, blue, _ = picture.cmap(0.5)
+    assert max(red, green, blue) - min(red, green, blue) > 0.3, "grey is for what is not monitored"
 
 
 def test_series_marks_the_flagged_images(full: ReportData) -> None:

@@ -152,8 +152,9 @@ def threshold_figure(threshold: ThresholdMap, area: BaseGeometry) -> Figure:
     values = threshold.threshold_db
     if np.isfinite(values).any():
         low, high = colour_limits(values)
+        # Viridis has no grey, which is for what is not monitored.
         picture = axes.imshow(
-            values, extent=extent(grid), origin="upper", cmap="cividis", vmin=low, vmax=high
+            values, extent=extent(grid), origin="upper", cmap="viridis", vmin=low, vmax=high
         )
         bar = figure.colorbar(
             picture, ax=axes, location="bottom", shrink=0.8, aspect=35, pad=0.02, format="%.2f"

@@ -192,9 +192,8 @@ def _threshold(data: ReportData) -> Picture | None:
     finite = values[np.isfinite(values)]
     words = "no pixel is monitored"
     if finite.size:
-        words = (
-            f"from {finite.min():.2f} to {finite.max():.2f} dB, median {np.median(finite):.2f} dB"
-        )
+        low, middle, high = (f"{v:.2f} dB" for v in np.percentile(finite, (0, 50, 100)))
+        words = f"{low} everywhere" if low == high else f"from {low} to {high}, median {middle}"
     return Picture(
         encode(maps.threshold_figure(data.threshold_map, data.area), PICTURE_DPI),
         f"Map of the threshold over {data.area_name}: {words}.",
