@@ -86,6 +86,10 @@ def test_truth_geometry_agrees_with_its_attributes(written: Written) -> None:
     assert sparse.shape[1] == 0
     visible = events.dropna(subset="visible_date")
     assert (visible.visible_date >= visible.start_date).all()
+    assert (events.dark_date.isna() | (events.dark_date >= events.start_date)).all()
+    assert events[events.kind == "degradation"].dark_date.isna().all()
+    clearings = events[(events.kind == "clearing") & ~events.outside_mask]
+    assert 0.7 < clearings.dark_date.notna().mean() < 1
 
 
 def test_rain_reaches_enough_images_and_darkens_them(written: Written) -> None:

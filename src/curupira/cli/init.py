@@ -82,7 +82,12 @@ def simulate(
     ] = 12,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed; the same gives the same.")] = 1,
     scenario: Annotated[
-        str, typer.Option("--scenario", metavar="NAME", help="World: default, clean, rain, ...")
+        str,
+        typer.Option(
+            "--scenario",
+            metavar="NAME",
+            help="World: default, clean, rain, wet, hilly, late, shifted, dual.",
+        ),
     ] = "default",
     preset: PresetOption = presets.DEFAULT,
     radiometry: Annotated[
@@ -111,7 +116,10 @@ def simulate(
             report=report,
         )
     say(f"simulated district in {folder}; next: `curupira run -w {folder}`")
-    say(f"monitored since {workspace.monitor.algorithm.monitor_since}; truth in truth.gpkg")
+    say(
+        f"monitored since {workspace.monitor.algorithm.monitor_since}; afterwards "
+        f"`curupira accuracy -w {folder} --truth {folder / 'truth.gpkg'}`"
+    )
 
 
 def register(app: typer.Typer) -> None:

@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-import pyogrio
 import pystac
-import shapely
 from shapely.geometry.base import BaseGeometry
 
 from curupira import presets
 from curupira.blocks import executor
-from curupira.cog import write_atomic, write_cog
+from curupira.cog import write_cog
 from curupira.errors import ConfigError
-from curupira.grid import LONLAT, SIRGAS_2000, project
+from curupira.pipelines.simulate_truth import TRUTH, lonlat, write_area, write_masks, write_truth
 from curupira.records import Asset, Scene
 from curupira.simulate.backscatter import rounded
 from curupira.simulate.district import SimulatedDistrict, simulate_district
 from curupira.simulate.scenes import Pass
-from curupira.simulate.truth import acquisition_row, event_row
 from curupira.stac import scene_item, write_catalogue
 
 Progress = Callable[[int, int], None]
 Radiometry = Literal["gamma0", "sigma0"]
-Feature = tuple[BaseGeometry, dict[str, Any]]
 
-AREA, CATALOGUE, TRUTH = Path("area.geojson"), Path("catalog"), Path("truth.gpkg")
+AREA, CATALOGUE = Path("area.geojson"), Path("catalog")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +100,9 @@ def simulate_workspace(
         catalogue_id=f"curupira-simulated-{scenario}-{seed}",
         description=f"Simulated Sentinel-1 {radiometry}, scenario {scenario}, seed {seed}",
     )
-    _write_area(folder / AREA, district)
-    masks = _write_masks(folder, district)
-    _write_truth(folder, district)
+    write_area(folder / AREA, district)
+    masks = write_masks(folder, district)
+    write_truth(folder, district)
     return SimulatedWorkspace(
         folder=folder,
         area=AREA,
@@ -209,103 +201,7 @@ class _Slice:
 def _slices(district: SimulatedDistrict, scene: Pass) -> list[_Slice]:
     seam = district.views[scene.relative_orbit].seam
     if seam is None:
-        outline = _lonlat(district, district.landscape.grid.extent.geom)
+        outline = lonlat(district, district.landscape.grid.extent.geom)
         return [_Slice(np.True_, outline, None)]
-    first, second = (_lonlat(district, footprint) for footprint in seam.footprints)
+    first, second = (lonlat(district, footprint) for footprint in seam.footprints)
     return [_Slice(seam.behind_m >= 0, first, 1), _Slice(seam.behind_m < 0, second, 2)]
-
-
-def _lonlat(district: SimulatedDistrict, geometry: BaseGeometry) -> BaseGeometry:
-    # Straight edges of the grid bend in longitude and latitude.
-    return project(shapely.segmentize(geometry, 1000), str(district.landscape.grid.crs), LONLAT)
-
-
-def _write_area(path: Path, district: SimulatedDistrict) -> None:
-    # A metre inside: the monitoring grid over it is then exactly the district.
-    inside = district.landscape.grid.extent.geom.buffer(-1, join_style="mitre")
-    feature = {
-        "type": "Feature",
-        "properties": {"name": "simulated district"},
-        "geometry": shapely.geometry.mapping(_lonlat(district, inside)),
-    }
-    text = json.dumps({"type": "FeatureCollection", "features": [feature]})
-    write_atomic(path, text.encode())
-
-
-def _write_masks(folder: Path, district: SimulatedDistrict) -> dict[str, Path]:
-    land = district.landscape
-    old: list[Feature] = [
-        (lot.geometry, {"date": lot.cleared.isoformat(), "cover": lot.cover})
-        for lot in land.old_clearings
-    ]
-    past: list[Feature] = [
-        (e.place.geometry, {"date": _day(district, e.start_days), "cover": e.kind})
-        for e in district.events
-        if e.in_map and e.place is not None
-    ]
-    layers: dict[str, list[Feature]] = {
-        "deforestation": old + past,
-        "water": [(geometry, {"class": "water"}) for geometry in land.water],
-        "non_forest": [(geometry, {"class": "non_forest"}) for geometry in land.non_forest],
-    }
-    written = {}
-    for role, rows in layers.items():
-        if rows:
-            written[role] = Path("masks") / f"{role}.gpkg"
-            frame = _frame(district, [g for g, _ in rows], [a for _, a in rows])
-            _write_layers(folder / written[role], {role: frame})
-    return written
-
-
-def _day(district: SimulatedDistrict, days: int) -> str:
-    return (district.world.place.first_day + timedelta(days=days)).isoformat()
-
-
-def _frame(
-    district: SimulatedDistrict, geometries: list[BaseGeometry], rows: list[dict[str, Any]]
-) -> gpd.GeoDataFrame:
-    frame = gpd.GeoDataFrame(rows, geometry=geometries, crs=str(district.landscape.grid.crs))
-    return frame.to_crs(SIRGAS_2000)
-
-
-def _write_layers(path: Path, layers: dict[str, pd.DataFrame]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.stem}.part.gpkg")
-    beside.unlink(missing_ok=True)
-    for name, frame in layers.items():
-        pyogrio.write_dataframe(frame, beside, layer=name, driver="GPKG", append=beside.exists())
-    os.replace(beside, path)
-
-
-def _write_truth(folder: Path, district: SimulatedDistrict) -> None:
-    land, renderer = district.landscape, district.renderer
-    first = district.world.place.first_day
-    placed = [e for e in district.events if e.place is not None]
-    events = _frame(
-        district,
-        [e.place.geometry for e in placed if e.place is not None],
-        [event_row(e, district.timeline, first) for e in placed],
-    )
-    rows = []
-    coarse = land.grid.zoom_out(renderer.coarse_step)
-    shape = tuple(int(n) for n in coarse.shape)
-    for position, scene in enumerate(district.passes):
-        loss = renderer.rain_db(position)[: shape[0], : shape[1]]
-        mask = loss > district.world.rain.mask_db
-        rows.append(acquisition_row(scene, float(district.wetness[position]), float(mask.mean())))
-        if mask.any():
-            path = folder / "truth" / f"rain_{scene.name}.tif"
-            write_cog(path, mask.astype(np.uint8)[np.newaxis], coarse, nodata=None)
-    _write_layers(folder / TRUTH, {"event": events, "acquisition": pd.DataFrame(rows)})
-    kinds = sorted(set(land.covers.kind))
-    code = np.array([kinds.index(kind) for kind in land.covers.kind], dtype=np.uint8)
-    write_cog(
-        folder / "truth" / "cover.tif",
-        code[land.cover][np.newaxis],
-        land.grid,
-        nodata=None,
-        tags={"classes": ",".join(f"{i}={kind}" for i, kind in enumerate(kinds))},
-    )
-    write_cog(
-        folder / "truth" / "event.tif", district.patches.event[np.newaxis], land.grid, nodata=0
-    )

@@ -23,7 +23,9 @@ def event_row(event: Event, timeline: Timeline, first: date) -> dict[str, Any]:
     ``kind`` is clearing, degradation or mine; ``in_map`` events began before the deforestation
     mask was last updated and are in it; ``outside_mask`` ones lie on land that the masks exclude.
     ``visible_date`` is the first acquisition at which the mean VH over the whole event lies
-    ``VISIBLE_DB`` or more below forest, None if there is none. ``stays_bright_days`` counts from
+    ``VISIBLE_DB`` or more below forest, None if there is none. ``dark_date`` is the day on which
+    the slash of the part begun first burns or dries and gives way to dark soil, None if it never
+    does or the series ends before. ``stays_bright_days`` counts from
     the start to it, or to the last acquisition. ``causes`` are the labels, comma-separated, of
     what hides the event: slash, wet, regrown, outside_mask, shadow.
     """
@@ -32,11 +34,13 @@ def event_row(event: Event, timeline: Timeline, first: date) -> dict[str, Any]:
     visible = np.flatnonzero(drop >= VISIBLE_DB)
     seen = float(days[visible[0]]) if visible.size else None
     place = event.place
+    dark = event.start_days + event.sequence.slash_days
     return {
         "event_id": event.event_id,
         "kind": event.kind,
         "start_date": _iso(first, event.start_days),
         "end_date": _iso(first, event.start_days + event.growth_days),
+        "dark_date": _iso(first, dark) if dark <= timeline.last_days else None,
         "visible_date": None if seen is None else _iso(first, seen),
         "area_ha": event.area_ha,
         "drop_vh_db": event.settled_drop_db,
