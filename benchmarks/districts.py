@@ -15,7 +15,7 @@ import argparse
 import json
 import pickle
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -137,6 +137,10 @@ class Images:
         if scene_id in self.inside:
             values[~self.inside[scene_id][window.slices]] = np.nan
         return values
+
+    def holding(self, wanted: Mapping[Any, Window]) -> Images:
+        """These images: mapped into memory, they need no decoding."""
+        return self
 
 
 @dataclass(frozen=True)
