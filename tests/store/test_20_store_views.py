@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 import shapely
 from alembic import command
 from alembic.config import Config
-from postgis import PostGis
+from postgis import ROLES, PostGis, manual, with_roles
 from pyproj import Geod
 from sqlalchemy import create_engine, text
 
@@ -21,8 +20,6 @@ from curupira.errors import StoreError
 from curupira.store import Store, WarningRow, migrations
 
 Make = Callable[..., WarningRow]
-OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
-ROLES = ("curupira_owner", "curupira_run", "curupira_reader")
 #: inpe.md, "From radar warning to DETER table".
 DETER = """uuid classname geom satellite sensor source view_date areatotalkm areamunkm created_at
     auditar date_audit""".split()  # noqa: SIM905 (as the list stands in inpe.md)
@@ -108,25 +105,10 @@ def test_the_views_are_layers_with_type_and_system(
     ]
 
 
-def statements() -> list[str]:
-    """SQL blocks of the operator's manual, in order."""
-    return re.findall(r"```sql\n(.*?)```", OPERATIONS.read_text(encoding="utf-8"), re.S)
-
-
 @pytest.fixture
 def prepared(postgis: PostGis) -> Iterator[str]:
-    """A database prepared as the manual says, before the first start."""
-    before, _ = statements()
-    with postgis.database(bare=True) as name:
-        try:
-            with postgis.connect(name) as connection:
-                connection.execute(before)
-            yield name
-        finally:
-            with postgis.connect(name) as connection:
-                for role in ROLES:
-                    connection.execute(f"DROP OWNED BY {role} CASCADE")
-                    connection.execute(f"DROP ROLE {role}")
+    with with_roles(postgis) as name:
+        yield name
 
 
 def test_the_manuals_roles_have_the_rights_they_need_and_no_more(
@@ -137,7 +119,7 @@ def test_the_manuals_roles_have_the_rights_they_need_and_no_more(
         Store.open(postgis.url(prepared, daily), base=tmp_path, create=True)
     Store.open(postgis.url(prepared, owner), base=tmp_path, create=True).close()
     with postgis.connect(prepared) as connection:
-        connection.execute(statements()[1])
+        connection.execute(manual()[1])
 
     with Store.open(postgis.url(prepared, daily), base=tmp_path, create=True) as store:
         with store.lock():

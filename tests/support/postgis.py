@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -51,6 +52,32 @@ class PostGis:
         finally:
             with self.connect() as connection:
                 connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+#: The operator's manual, and the roles that it makes.
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+OWNER, DAILY, READER = ROLES = ("curupira_owner", "curupira_run", "curupira_reader")
+
+
+def manual() -> list[str]:
+    """SQL blocks of the operator's manual, in order."""
+    return re.findall(r"```sql\n(.*?)```", OPERATIONS.read_text(encoding="utf-8"), re.S)
+
+
+@contextmanager
+def with_roles(server: PostGis) -> Iterator[str]:
+    """Name of a database prepared as the manual says, before the first start."""
+    before, _ = manual()
+    with server.database(bare=True) as name:
+        try:
+            with server.connect(name) as connection:
+                connection.execute(before)
+            yield name
+        finally:
+            with server.connect(name) as connection:
+                for role in ROLES:
+                    connection.execute(f"DROP OWNED BY {role} CASCADE")
+                    connection.execute(f"DROP ROLE {role}")
 
 
 def free_port() -> int:
