@@ -244,6 +244,7 @@ class Run:
                 timings={k: round(v, 3) for k, v in self.seconds.items()},
                 message=message,
             )
+            stay = {snapshot} | runs.delivered_snapshots(session)
         keep = self.workspace.monitor.cube.keep_snapshots_days
         if state is RunState.DONE:
-            cube.expire(self.now() - timedelta(days=keep), {snapshot})
+            cube.expire(self.now() - timedelta(days=keep), stay)

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from curupira.codes import RunState
 from curupira.errors import StoreError
-from curupira.store.tables import RunRow
+from curupira.store.delivery import SENT
+from curupira.store.tables import DeliveryRow, RunRow
 
 
 def start(
@@ -101,6 +102,13 @@ def latest(session: Session, *, state: RunState | None = None) -> RunRow | None:
     """The run started last, of a state if one is given."""
     query = select(RunRow).order_by(RunRow.started_at.desc(), RunRow.id.desc()).limit(1)
     return session.scalar(query if state is None else query.where(RunRow.state == state))
+
+
+def delivered_snapshots(session: Session) -> set[str]:
+    """Cube snapshots of the runs that issued what was delivered."""
+    delivered = select(DeliveryRow.run_id).where(DeliveryRow.state == SENT)
+    query = select(RunRow.cube_snapshot).where(RunRow.run_id.in_(delivered))
+    return {snapshot for snapshot in session.scalars(query) if snapshot}
 
 
 def history(session: Session, *, limit: int = 20) -> list[RunRow]:
