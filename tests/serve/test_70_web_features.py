@@ -16,7 +16,10 @@ import httpx
 import numpy as np
 import pyogrio
 import pytest
+from odc.geo.geobox import GeoBox
 from PIL import Image
+
+from curupira.pipelines.viewing import WORLD, least_zoom
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +142,42 @@ def test_tiles_show_images_where_they_are_and_nothing_elsewhere(served: Any) -> 
         assert client.get(f"/api/tiles/{path}.png").status_code == 404
     assert client.get(f"{layer}/passwd/{here}.png").status_code == 422
     assert client.get(f"/api/tiles/xyz/none/{here}").status_code == 404
+
+
+def test_radar_is_drawn_as_dark_and_bright_as_asked(served: Any) -> None:
+    client = served.client()
+    lon, lat = (client.get(f"/api/warnings/{served.ids[0]}").json()["bbox"][k] for k in (0, 1))
+    path = f"/api/tiles/sar/mosaic/{tile_at(lon, lat, 14)}.png"
+    dark, bright = client.get("/api/config").json()["stretch_db"]
+
+    def drawn(low: float, high: float) -> Any:
+        answer = client.get(path, params={"dark": low, "bright": high})
+        assert answer.status_code == 200
+        return pixels(answer.content).astype(float)
+
+    usual = drawn(dark, bright)
+    assert client.get(path).content == client.get(f"{path}?dark={dark}&bright={bright}").content
+    seen = usual[..., 3] > 0
+    green = drawn(dark - 6, bright - 6)[seen][:, 1]
+    assert (green >= usual[seen][:, 1]).all()
+    assert green.mean() > usual[seen][:, 1].mean() + 20
+    # VH in dB comes back out of two stretches alike, where neither clips.
+    wide = drawn(-40, 10)[seen][:, 1]
+    level = -40 + wide / 255 * 50
+    inside = (level > dark + 0.5) & (level < bright - 0.5)
+    again = dark + usual[seen][:, 1] / 255 * (bright - dark)
+    assert inside.sum() > 100
+    assert abs(level - again)[inside].max() < 0.2
+    assert client.get(path, params={"dark": 0, "bright": 0}).status_code == 400
+    assert client.get(path, params={"dark": "nan"}).status_code == 422
+
+
+@pytest.mark.parametrize(("side", "zoom"), [(500, 4), (4096, 4), (5000, 9), (60_000, 9)])
+def test_a_tile_of_a_large_area_reads_no_more_than_some_pixels(side: int, zoom: int) -> None:
+    grid = GeoBox.from_bbox((0, 0, side * 20, side * 20), crs="EPSG:32721", resolution=20)
+    assert least_zoom(grid) == zoom
+    if side > 4096:
+        assert 2 * WORLD / 2**zoom / 20 <= 4096 < 2 * WORLD / 2 ** (zoom - 1) / 20
 
 
 def test_the_series_of_a_warned_pixel_falls_below_its_limit(served: Any) -> None:

@@ -1,4 +1,5 @@
 /** The only module that speaks with the server. */
+import { stretchQuery } from "./stretch";
 import type { Polygon } from "geojson";
 import type {
   Acquisition,
@@ -115,8 +116,8 @@ export function aborted(error: unknown): boolean {
 
 /** Address of raster tiles of one acquisition (or `mosaic`), or of a product band. */
 export function sarTiles(acquisition: string, until?: string): string {
-  const query = until ? `?until=${id(until)}` : "";
-  return `${location.origin}/api/tiles/sar/${id(acquisition)}/{z}/{x}/{y}.png${query}`;
+  const query = [until ? `until=${id(until)}` : "", stretchQuery()].filter(Boolean).join("&");
+  return `${location.origin}/api/tiles/sar/${id(acquisition)}/{z}/{x}/{y}.png${query ? `?${query}` : ""}`;
 }
 export function productTiles(acquisition: string, band: string): string {
   return `${location.origin}/api/tiles/product/${id(acquisition)}/${id(band)}/{z}/{x}/{y}.png`;

@@ -81,7 +81,24 @@ export interface MapOptions {
 }
 
 /** A map in `container`; resolves when its style may be added to. */
-export function createMap(container: HTMLElement, config: Config, options: MapOptions): Promise<GlMap> {
+export async function createMap(container: HTMLElement, config: Config, options: MapOptions): Promise<GlMap> {
+  // The caller puts the container into the page first: a map of no size would fetch for another.
+  await Promise.resolve();
+  const map = newMap(container, config, options);
+  await styled(map);
+  return map;
+}
+
+/** Resolves when the map's style may be added to. */
+export function styled(map: GlMap): Promise<void> {
+  return new Promise((resolve) => {
+    if (map.isStyleLoaded()) resolve();
+    else map.once("style.load", () => resolve());
+  });
+}
+
+/** A map in a container that stands in the page; it knows what it shows, but not yet how. */
+export function newMap(container: HTMLElement, config: Config, options: MapOptions): GlMap {
   const map = new GlMap({
     container,
     style: style(config, options.mosaic ?? true),
@@ -116,10 +133,7 @@ export function createMap(container: HTMLElement, config: Config, options: MapOp
   map.on("idle", () => container.setAttribute("aria-busy", "false"));
   // A tile that the server lacks is a gap in the picture, not a fault of the page.
   map.on("error", () => undefined);
-  return new Promise((resolve) => {
-    if (map.isStyleLoaded()) resolve(map);
-    else map.once("style.load", () => resolve(map));
-  });
+  return map;
 }
 
 /** Show other tiles in the picture layer `name`, or none. */

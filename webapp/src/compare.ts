@@ -5,6 +5,7 @@ import { productTiles, sarTiles } from "./api";
 import { COLOURS, createMap, fit, setPicture, toggleLayer } from "./basemap";
 import { button, fill, h, select } from "./dom";
 import { day, t, tc } from "./i18n";
+import { stretchControl } from "./stretch";
 import type { Acquisition, Config, Evidence, WarningDetail } from "./types";
 
 export type Mode = "side" | "swipe" | "blink";
@@ -74,9 +75,10 @@ export class Compare {
       group,
       button(t("compare.zoom"), () => this.zoom(), { class: "quiet small" }),
     );
-    if (layers.length > 0) {
-      bar.append(h("details", { class: "layers" }, h("summary", {}, t("map.layers")), ...layers));
-    }
+    const stretch = stretchControl(this.config, () => {
+      for (const side of SIDES) if (this.shown[side]) this.picture(side, this.shown[side]);
+    });
+    bar.append(h("details", { class: "layers" }, h("summary", {}, t("map.layers")), ...layers, stretch));
     return bar;
   }
 

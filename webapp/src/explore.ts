@@ -2,9 +2,10 @@
 import type { Feature, FeatureCollection, MultiPolygon, Point, Polygon, Position } from "geojson";
 import type { GeoJSONSource, Map as GlMap, MapMouseEvent } from "maplibre-gl";
 import { aborted, api, problem, sarTiles } from "./api";
-import { COLOURS, createMap, FONT, setPicture, toggleLayer } from "./basemap";
+import { COLOURS, FONT, newMap, setPicture, styled, toggleLayer } from "./basemap";
 import { debounce, h, toast } from "./dom";
 import { t } from "./i18n";
+import { stretchControl } from "./stretch";
 import type { Box, Config, WarningCollection } from "./types";
 
 /** Below this zoom the server may answer with cells (docs/web.md). */
@@ -20,20 +21,32 @@ export class ExploreMap {
   /** What was fetched last, so that a small move asks for nothing. */
   private held: { box: Box; zoom: number; complete: boolean; cells: boolean } | null = null;
   private gone = false;
-  readonly ready: Promise<void>;
+  /** The map has its place in the page: what it shows is known. */
+  readonly placed: Promise<void>;
+  /** The map can be drawn on. */
+  private readonly ready: Promise<void>;
 
   constructor(private readonly config: Config, private readonly on: Listener, view: string | null) {
     const menu = this.layerMenu();
     const canvas = h("div", { class: "map-canvas" });
     this.node.append(canvas, menu);
-    this.ready = createMap(canvas, config, { label: t("map.title") }).then((map) => this.start(map, view));
+    this.placed = Promise.resolve().then(() => this.place(canvas, view));
+    this.ready = this.placed.then(() => this.start());
   }
 
-  private start(map: GlMap, view: string | null): void {
-    if (this.gone) return map.remove();
+  private place(canvas: HTMLElement, view: string | null): void {
+    if (this.gone) return;
+    const map = newMap(canvas, this.config, { label: t("map.title") });
     this.map = map;
     const [zoom, lat, lon] = (view ?? "").split("/").map(Number);
     if (zoom && lat && lon) map.jumpTo({ center: [lon, lat], zoom });
+  }
+
+  private async start(): Promise<void> {
+    const { map } = this;
+    if (!map) return;
+    await styled(map);
+    if (this.gone) return;
     addLayers(map);
     const settle = debounce(() => {
       this.on.moved(this.box());
@@ -45,7 +58,6 @@ export class ExploreMap {
       map.on("mouseenter", layer, () => { map.getCanvas().style.cursor = "pointer"; });
       map.on("mouseleave", layer, () => { map.getCanvas().style.cursor = ""; });
     }
-    return undefined;
   }
 
   private layerMenu(): HTMLElement {
@@ -54,11 +66,17 @@ export class ExploreMap {
       box.addEventListener("change", () => change(box.checked));
       return h("label", { class: "check" }, box, title);
     };
+    let mosaic = true;
+    const picture = () => {
+      if (this.map) setPicture(this.map, "sar", mosaic ? sarTiles("mosaic") : null, this.config);
+    };
     return h("details", { class: "layers floating" },
       h("summary", {}, t("map.layers")),
       entry(t("map.mosaic"), true, (on) => {
-        if (this.map) setPicture(this.map, "sar", on ? sarTiles("mosaic") : null, this.config);
+        mosaic = on;
+        picture();
       }),
+      stretchControl(this.config, picture),
       ...this.config.layers.map((layer) => entry(layer.title || layer.name, false, (on) => {
         if (this.map) toggleLayer(this.map, layer, on);
       })),
@@ -85,7 +103,7 @@ export class ExploreMap {
   async filter(query: URLSearchParams): Promise<void> {
     this.query = query;
     this.held = null;
-    await this.ready;
+    await this.placed;
     await this.refresh();
   }
 
@@ -102,8 +120,10 @@ export class ExploreMap {
     this.request?.abort();
     this.request = new AbortController();
     try {
-      const found = await api.collection(query, this.request.signal);
-      if (this.gone) return;
+      const { signal } = this.request;
+      const found = await api.collection(query, signal);
+      await this.ready;
+      if (this.gone || signal.aborted) return;
       const cells = found.features.some((feature) => feature.properties.cluster);
       this.held = { box, zoom, complete: !found.truncated, cells };
       draw(map, found, cells);

@@ -45,7 +45,8 @@ class MapView implements View {
         this.count, this.list, this.more, this.files),
       this.main);
     void this.explore.filter(this.query);
-    void this.explore.ready.then(() => {
+    // The list need not wait until the map is drawn.
+    void this.explore.placed.then(() => {
       this.box = this.explore.box();
       this.refresh();
     });

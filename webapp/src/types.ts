@@ -41,6 +41,8 @@ export interface Config {
   rejecting: string[];
   reasons: string[];
   product_bands: string[];
+  /** Usual levels of VH drawn as dark and bright, dB. */
+  stretch_db: [number, number];
   /** Whether /api/dashboard/optical answers. */
   optical: boolean;
   freshness: Freshness;

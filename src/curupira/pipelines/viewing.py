@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -16,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 from odc.geo.geobox import GeoBox
-from PIL import Image as Pillow
 from pyproj import Transformer
 
 from curupira.blocks import Window
@@ -24,30 +22,25 @@ from curupira.config import Workspace
 from curupira.errors import InputError
 from curupira.grid import LONLAT, project
 from curupira.pipelines import publish
+from curupira.pipelines.colouring import COLOURS, coloured, composite, indices, png, sampled
 from curupira.pipelines.entries import Frame
 from curupira.pipelines.pictures import Gallery
-from curupira.pipelines.products import BANDS, NODATA, product_path
+from curupira.pipelines.products import BANDS, product_path
 from curupira.records import Acquisition, group_acquisitions
-from curupira.report import SarImage
 from curupira.report.mapparts import STRETCH_DB
 from curupira.store import scene as scenes
 from curupira.store.session import Store
 from curupira.store.tables import WarningRow
-from curupira.units import to_db
 
 #: Side of a map tile, pixels; half the circumference of the Web Mercator world, metres.
 TILE, WORLD = 256, 20037508.342789244
 MOSAIC = "mosaic"
 #: A tile is made from at most this many pixels of the grid a side.
 _MOST_PX = 2 * TILE
-_COLOURS = {
-    "n_alerts": ((255, 233, 74), (255, 106, 19), (178, 24, 43)),
-    "first_flag_days": ((69, 117, 180), (254, 224, 144), (215, 48, 39)),
-    "excess_db": ((255, 255, 204), (253, 141, 60), (128, 0, 38)),
-    "confidence": ((237, 248, 177), (65, 182, 196), (8, 29, 88)),
-}
-_RANGES = {"n_alerts": (1, 6), "excess_db": (0, 600), "confidence": (0, 100)}
-Bytes = npt.NDArray[np.uint8]
+#: and from windows of at most about this many.
+_MOST_READ = 4096
+#: Radar tiles kept, some 100 kB each.
+_KEPT_TILES = 512
 
 
 @dataclass(frozen=True)
@@ -86,7 +79,7 @@ class Viewer:
         self.workspace, self.store = workspace, store
         self.grid = workspace.grid
         self._lock = Lock()
-        self._gallery: tuple[Any, Gallery] | None = None
+        self._kept: tuple[Any, Gallery, Callable[..., bytes | None]] | None = None
 
     def gallery(self) -> Gallery:
         """Images and products as the last run left them.
@@ -96,24 +89,30 @@ class Viewer:
         StoreError
             If there is no cube yet.
         """
+        return self._current()[0]
+
+    def _current(self) -> tuple[Gallery, Callable[..., bytes | None]]:
+        """The gallery with its radar tiles, of which the last ones are kept until a run ends."""
         with self._lock:
             with self.store.reading() as session:
                 found = scenes.latest(session)
                 state = (scenes.counts(session), None if found is None else found.scene_id)
-            if self._gallery is None or self._gallery[0] != state:
+            if self._kept is None or self._kept[0] != state:
                 now = datetime.now(UTC)
                 with self.store.reading() as session:
                     known = group_acquisitions(scenes.ingested(session))
-                self._gallery = (state, publish.open_gallery(self.workspace, known, now))
-            return self._gallery[1]
+                gallery = publish.open_gallery(self.workspace, known, now)
+                tiles = lru_cache(maxsize=_KEPT_TILES)(partial(_sar_tile, gallery))
+                self._kept = (state, gallery, tiles)
+            return self._kept[1:]
 
     def acquisitions(self) -> list[Acquisition]:
         """All acquisitions, newest first."""
         return list(reversed(self.gallery().known))
 
-    def has_product(self, acquisition_id: str) -> bool:
+    def has_product(self, known: Acquisition) -> bool:
         """Whether the warning layers of an acquisition are on disk."""
-        return self._product(acquisition_id) is not None
+        return product_path(self.workspace.folder, known.acquisition_id).is_file()
 
     def _product(self, acquisition_id: str) -> Path | None:
         # The name is looked up among the known ones: a request can name no other file.
@@ -122,38 +121,36 @@ class Viewer:
         path = product_path(self.workspace.folder, acquisition_id)
         return path if path.is_file() else None
 
-    def sar_tile(self, name: str, address: TileAddress, until: date | None) -> bytes | None:
-        """Composite of an acquisition, or of the newest of every orbit; None if not known."""
-        gallery = self.gallery()
-        if name == MOSAIC:
-            newest = {a.relative_orbit: a for a in gallery.known if until is None or a.day <= until}
-            passes = sorted(newest.values(), key=lambda a: a.acquired, reverse=True)
-        else:
-            passes = [a for a in gallery.known if a.acquisition_id == name]
-            if not passes:
-                return None
-        x, y = address.centres(str(self.grid.crs))
-        window = _window(x, y, self.grid)
-        image = None if window.empty or not passes else gallery.image(passes, window, _MOST_PX)
-        return _png(np.zeros((TILE, TILE, 4), np.uint8) if image is None else _sampled(image, x, y))
+    def sar_tile(
+        self,
+        name: str,
+        address: TileAddress,
+        until: date | None = None,
+        stretch: tuple[float, float] = STRETCH_DB["VH"],
+    ) -> bytes | None:
+        """Composite of an acquisition, or of the newest of every orbit; None if not known.
+
+        ``stretch``: VH levels drawn as dark and bright, dB; VV's move with them.
+        """
+        return self._current()[1](name, address, until, stretch)
 
     def product_tile(self, acquisition_id: str, band: str, address: TileAddress) -> bytes | None:
         """Warning layer of an acquisition, coloured; grey where nothing was observed."""
         path = self._product(acquisition_id)
-        if path is None or band not in _COLOURS:
+        if path is None or band not in COLOURS:
             return None
         x, y = address.centres(str(self.grid.crs))
         window = _window(x, y, self.grid)
         out = np.zeros((TILE, TILE, 4), np.uint8)
         if window.empty:
-            return _png(out)
+            return png(out)
         step = max(1, math.ceil(max(window.shape) / _MOST_PX))
         gallery = self.gallery()
         codes = gallery.read_product(path, band, window)[::step, ::step]
         flags = gallery.read_product(path, "n_alerts", window)[::step, ::step]
-        rows, cols, inside = _indices(x, y, self.grid[window.slices].zoom_out(step), codes.shape)
+        rows, cols, inside = indices(x, y, self.grid[window.slices].zoom_out(step), codes.shape)
         value, flag = codes[rows, cols], flags[rows, cols]
-        return _png(_coloured(value, flag, inside, band))
+        return png(coloured(value, flag, inside, band))
 
     def chip(self, row: WarningRow, which: str) -> bytes | None:
         """A warning's surroundings before its first flag (``before``) and now (``after``)."""
@@ -161,7 +158,7 @@ class Viewer:
         if row.relative_orbit is None:
             return None
         pair = gallery.chip(frame.to_grid(row.geom), row.relative_orbit, row.first_flag_date)
-        return _png(_composite(pair[which == "after"])) if pair else None
+        return png(composite(pair[which == "after"])) if pair else None
 
     def series(
         self, lon: float, lat: float, orbit: int | None, on: date | None
@@ -191,6 +188,34 @@ class Viewer:
                 return answer | {"points": _points(found), "reason": None}
             reason = "too few images to learn from"
         return answer | {"reason": reason}
+
+
+def _sar_tile(
+    gallery: Gallery,
+    name: str,
+    address: TileAddress,
+    until: date | None,
+    stretch: tuple[float, float],
+) -> bytes | None:
+    grid = gallery.detector.grid
+    if name == MOSAIC:
+        newest = {a.relative_orbit: a for a in gallery.known if until is None or a.day <= until}
+        passes = sorted(newest.values(), key=lambda a: a.acquired, reverse=True)
+    else:
+        passes = [a for a in gallery.known if a.acquisition_id == name]
+        if not passes:
+            return None
+    x, y = address.centres(str(grid.crs))
+    window = _window(x, y, grid)
+    image = None if window.empty or not passes else gallery.image(passes, window, _MOST_PX)
+    empty = np.zeros((TILE, TILE, 4), np.uint8)
+    return png(empty if image is None else sampled(image, x, y, stretch))
+
+
+def least_zoom(grid: GeoBox) -> int:
+    """Zoom from which tiles are offered: below, one would read too much of a large area."""
+    metres = float(grid.resolution.x) * min(max(grid.shape), _MOST_READ)
+    return max(4, math.ceil(math.log2(2 * WORLD / metres))) if max(grid.shape) > _MOST_READ else 4
 
 
 def _cell(distance: float, step: float) -> int:
@@ -233,71 +258,6 @@ def _window(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], grid: GeoBox
     ]
     y0, y1, x0, x1 = (int(np.clip(b, -10, limit)) for b in bounds)
     return Window(y0, y1, x0, x1).intersect(whole)
-
-
-def _indices(
-    x: npt.NDArray[np.float64],
-    y: npt.NDArray[np.float64],
-    place: GeoBox,
-    shape: tuple[int, ...],
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
-    box = place.boundingbox
-    step_x, step_y = float(place.resolution.x), abs(float(place.resolution.y))
-    with np.errstate(invalid="ignore"):
-        cols = np.floor((x - box.left) / step_x)
-        rows = np.floor((box.top - y) / step_y)
-        inside = (cols >= 0) & (rows >= 0) & (cols < shape[1]) & (rows < shape[0])
-    rows, cols = np.where(inside, rows, 0), np.where(inside, cols, 0)
-    return rows.astype(np.intp), cols.astype(np.intp), np.asarray(inside, dtype=np.bool_)
-
-
-def _sampled(image: SarImage, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> Bytes:
-    colours = _composite(image)
-    rows, cols, inside = _indices(x, y, image.grid, image.vh.shape)
-    out = colours[rows, cols]
-    out[~inside] = 0
-    return out
-
-
-def _composite(image: SarImage) -> Bytes:
-    """R = VV, G = VH, B = VV - VH in dB; grey where there is no VV; transparent without image."""
-    vv, vh = to_db(image.vv), to_db(image.vh)
-    alone = np.isnan(vv)
-    bands = {"VV": np.where(alone, vh, vv), "VH": vh, "VV-VH": np.where(alone, vh, vv - vh)}
-    out = np.zeros((*vh.shape, 4), np.uint8)
-    for k, (name, band) in enumerate(bands.items()):
-        bottom, top = (
-            np.where(alone, STRETCH_DB["VH"][end], STRETCH_DB[name][end]) for end in (0, 1)
-        )
-        scaled = np.clip((np.nan_to_num(band, nan=-99.0) - bottom) / (top - bottom), 0, 1)
-        out[..., k] = np.round(255 * scaled)
-    out[..., 3] = np.where(np.isnan(vh), 0, 255)
-    return out
-
-
-def _coloured(
-    value: npt.NDArray[np.int16],
-    flags: npt.NDArray[np.int16],
-    inside: npt.NDArray[np.bool_],
-    band: str,
-) -> Bytes:
-    out = np.zeros((*value.shape, 4), np.uint8)
-    out[inside & (flags == NODATA)] = (90, 90, 90, 70)
-    shown = inside & (value != NODATA) & (flags > 0)
-    if shown.any():
-        low, high = _RANGES.get(band) or (int(value[shown].min()), int(value[shown].max()))
-        share = np.clip((value[shown].astype(np.float64) - low) / max(high - low, 1), 0, 1)
-        stops = np.array(_COLOURS[band], dtype=np.float64)
-        at = np.linspace(0, 1, len(stops))
-        rgb = [np.interp(share, at, stops[:, k]) for k in range(3)]
-        out[shown] = np.stack([*rgb, np.full(share.shape, 230)], axis=-1).astype(np.uint8)
-    return out
-
-
-def _png(pixels: Bytes) -> bytes:
-    buffer = io.BytesIO()
-    Pillow.fromarray(pixels, "RGBA").save(buffer, "PNG", compress_level=3)
-    return buffer.getvalue()
 
 
 #: Names of the layers of a product.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any
 
@@ -40,6 +41,9 @@ class Store:
         self.url = url
         self.where = url.render_as_string(hide_password=True)
         self._sessions = sessionmaker(engine, expire_on_commit=False)
+        # SQLite has one writer and makes the others poll, some for seconds: threads queue instead.
+        embedded = engine.dialect.name == "sqlite"
+        self._writing: AbstractContextManager[Any] = Lock() if embedded else nullcontext()
 
     @classmethod
     def open(cls, url: str, *, base: Path, create: bool) -> Store:
@@ -155,7 +159,12 @@ class Store:
             cut may be missing on SQLite, never half of one.
         """
         engine = self.engine.execution_options(write=True, durable=durable)
-        with explained(self.where), self._sessions(bind=engine) as session, session.begin():
+        with (
+            self._writing,
+            explained(self.where),
+            self._sessions(bind=engine) as session,
+            session.begin(),
+        ):
             yield session
 
     @contextmanager

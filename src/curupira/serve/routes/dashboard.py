@@ -15,6 +15,8 @@ from curupira.pipelines.outlines import layer_files
 from curupira.pipelines.products import BANDS
 from curupira.pipelines.review import MissingError
 from curupira.pipelines.status import newest
+from curupira.pipelines.viewing import least_zoom
+from curupira.report.mapparts import STRETCH_DB
 from curupira.serve.filters import Day, Filter, plain
 from curupira.serve.site import Asking, Site, SiteHere
 from curupira.store import search as searches
@@ -83,13 +85,14 @@ def config(site: SiteHere, person: Asking) -> dict[str, Any]:
             "first": plain(days[0].date()) if days else None,
             "last": plain(days[1].date()) if days else None,
         },
-        "tile_minzoom": 4,
+        "tile_minzoom": least_zoom(site.workspace.grid),
         "tile_maxzoom": 16,
         "layers": layers,
         "verdicts": [v.value for v in Verdict],
         "rejecting": sorted(v.value for v in REJECTING),
         "reasons": list(REASONS),
         "product_bands": [name for name, _ in BANDS],
+        "stretch_db": list(STRETCH_DB["VH"]),
         "optical": bool(site.params.optical_alerts),
         "freshness": tallies.freshness(found, site.now(), site.params.stale_days),
     }

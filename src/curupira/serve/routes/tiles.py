@@ -12,10 +12,11 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 
-from curupira.errors import SourceError
+from curupira.errors import ConfigError, SourceError
 from curupira.pipelines.outlines import layer_files, outlines
 from curupira.pipelines.review import MissingError
 from curupira.pipelines.viewing import TileAddress
+from curupira.report.mapparts import STRETCH_DB
 from curupira.serve.filters import Day
 from curupira.serve.routes.warning import acquisition_json, visible
 from curupira.serve.site import Asking, SiteHere
@@ -23,6 +24,7 @@ from curupira.serve.site import Asking, SiteHere
 router = APIRouter(prefix="/api", tags=["image"])
 Level = Annotated[int, Path(ge=0, le=22)]
 Place = Annotated[int, Path(ge=0, lt=2**22)]
+Decibel = Annotated[float, Query(ge=-60, le=20, allow_inf_nan=False)]
 Band = Literal["n_alerts", "first_flag_days", "excess_db", "confidence"]
 #: Cached tiles are asked for again after this, seconds.
 FRESH_S = 3600
@@ -51,10 +53,24 @@ def acquisitions(
 
 @router.get("/tiles/sar/{acquisition_id}/{z}/{x}/{y}.png")
 def sar(
-    site: SiteHere, acquisition_id: str, z: Level, x: Place, y: Place, until: Day = None
+    site: SiteHere,
+    acquisition_id: str,
+    z: Level,
+    x: Place,
+    y: Place,
+    until: Day = None,
+    dark: Decibel = STRETCH_DB["VH"][0],
+    bright: Decibel = STRETCH_DB["VH"][1],
 ) -> Response:
-    """SAR composite, R = VV, G = VH, B = VV - VH."""
-    return _tile(site.viewer.sar_tile(acquisition_id, _address(z, x, y), until), acquisition_id)
+    """SAR composite, R = VV, G = VH, B = VV - VH; ``dark`` and ``bright`` are levels of VH."""
+    if dark >= bright:
+        raise ConfigError(
+            f"dark ({dark:g} dB) is not below bright ({bright:g} dB)",
+            where="stretch",
+            remedy="exchange the two",
+        )
+    found = site.viewer.sar_tile(acquisition_id, _address(z, x, y), until, (dark, bright))
+    return _tile(found, acquisition_id)
 
 
 @router.get("/tiles/product/{acquisition_id}/{band}/{z}/{x}/{y}.png")

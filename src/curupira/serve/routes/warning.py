@@ -163,7 +163,7 @@ def acquisition_json(site: Site, a: Acquisition) -> dict[str, Any]:
         "relative_orbit": a.relative_orbit,
         "platform": a.platform,
         "orbit_state": a.scenes[0].orbit_state.value,
-        "product": site.viewer.has_product(a.acquisition_id),
+        "product": site.viewer.has_product(a),
         "bbox": [min(west), min(south), max(east), max(north)],
     }
 
