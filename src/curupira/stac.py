@@ -74,7 +74,7 @@ def scene_item(
         "instruments": ["c-sar"],
         "sar:instrument_mode": "IW",
         "sar:frequency_band": "C",
-        "sar:polarizations": [b.upper() for b in ("vv", "vh") if b in scene.assets],
+        "sar:polarizations": [b.upper() for b in ("vv", "vh", "hh", "hv") if b in scene.assets],
         "sar:product_type": radiometry.upper(),
         "sat:orbit_state": str(scene.orbit_state),
         "sat:relative_orbit": scene.relative_orbit,

@@ -4,11 +4,13 @@ import shutil
 from datetime import UTC, datetime
 
 import numpy as np
+import pystac
 import pytest
 
 from curupira.blocks import Window
 from curupira.codes import OrbitState
 from curupira.errors import ConfigError, InputError
+from curupira.pipelines.index import index_folder
 from curupira.sources.catalogue import read_catalogue
 from curupira.sources.index import build_index
 from curupira.sources.profiles import SourceParams
@@ -85,6 +87,27 @@ def test_one_file_with_both_polarisations(write, gamma0, tmp_path):
     (found,) = index(tmp_path / "in", orbit_state=ASCENDING, relative_orbit=5)
     assert {band: asset.band for band, asset in found.assets.items()} == {"vv": 1, "vh": 2}
     assert found.acquired == datetime(2021, 1, 1, 1, 23, 45, tzinfo=UTC)
+
+
+def test_l_band_and_what_the_images_hold_are_said(write, gamma0, tmp_path):
+    for pol in ("HH", "HV"):
+        write(f"in/alos2_20220118_{pol}.tif", gamma0)
+    path, left_out = index_folder(
+        tmp_path / "in",
+        now=NOW,
+        relative_orbit=112,
+        orbit_state="ascending",
+        platform="alos-2",
+        radiometry="sigma0",
+        scale="db",
+    )
+    assert left_out == []
+    (item,) = pystac.Catalog.from_file(path).get_items(recursive=True)
+    assert item.properties["sar:polarizations"] == ["HH", "HV"]
+    assert item.properties["sar:product_type"] == "SIGMA0"
+    assert item.assets["hv"].extra_fields["unit"] == "dB"
+    (found,) = read_catalogue(path, {"vh": "hv", "vv": "hh"}, on_bad=None)
+    assert sorted(found.assets) == ["vh", "vv"]
 
 
 def test_planetary_computer_folders(write, gamma0, tmp_path):

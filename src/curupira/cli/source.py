@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -32,6 +32,14 @@ def index(
     platform: Annotated[
         str | None, typer.Option(help="Such as S1A, for files that do not name it.")
     ] = None,
+    radiometry: Annotated[
+        Literal["gamma0", "sigma0"],
+        typer.Option(help="What the images hold, for the catalogue to say; [source] decides."),
+    ] = "gamma0",
+    scale: Annotated[
+        Literal["linear", "db"],
+        typer.Option(help="Linear power or decibel, for the catalogue to say; [source] decides."),
+    ] = "linear",
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
     log_json: LogJsonOption = None,
@@ -48,6 +56,8 @@ def index(
         relative_orbit=relative_orbit,
         orbit_state=orbit_state,
         platform=platform,
+        radiometry=radiometry,
+        scale=scale,
     )
     for name, reason in left_out:
         err.print(f"left out {name}: {reason}", markup=False)

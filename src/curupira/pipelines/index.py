@@ -17,6 +17,8 @@ def index_folder(
     relative_orbit: int | None = None,
     orbit_state: str | None = None,
     platform: str | None = None,
+    radiometry: str = "gamma0",
+    scale: str = "linear",
 ) -> tuple[Path, list[tuple[str, str]]]:
     """Index a folder; return the catalogue and what was left out, with reasons.
 
@@ -44,6 +46,8 @@ def index_folder(
         platform=platform,
         relative_orbit=relative_orbit,
         orbit_state=None if orbit_state is None else OrbitState(orbit_state),
+        radiometry=radiometry,
+        scale=scale,
         on_bad=on_bad,
     )
     return path, left_out

@@ -12,7 +12,7 @@ from curupira.codes import OrbitState
 from curupira.errors import InputError
 from curupira.stac import platform_name
 
-_BAND = re.compile(r"(?i)(?<![a-z0-9])(vv|vh|lia)(?![a-z0-9])")
+_BAND = re.compile(r"(?i)(?<![a-z0-9])(vv|vh|hh|hv|lia)(?![a-z0-9])")
 _TIME = re.compile(r"(?<!\d)(\d{8}T\d{6})Z?(?![\dA-Za-z])")
 _DAY = re.compile(r"(?<!\d)((?:19|20)\d{2})-?(\d{2})-?(\d{2})(?!\d)")
 _PLATFORM = re.compile(r"(?i)(?<![a-z0-9])(s1[a-z]|sentinel-1[a-z])(?![a-z0-9])")
@@ -121,7 +121,7 @@ def _band(tags: Mapping[str, str], texts: Sequence[str], name: PurePosixPath) ->
         raise InputError(
             "neither a tag nor the name tells its polarisation",
             where=name,
-            remedy="put VV, VH or LIA into the file's name, or set the tag 'polarisation'",
+            remedy="put VV, VH, HH, HV or LIA into the file's name, or set the tag 'polarisation'",
         )
     return found[1].lower()
 
