@@ -197,21 +197,25 @@ def test_a_workspace_takes_the_scene_in(given: Given, curupira: Curupira, tmp_pa
 def test_mining_reads_the_item(sigma0: Path, curupira: Curupira, tmp_path: Path) -> None:
     (item,) = (sigma0 / "items").iterdir()
     _, source = layer(sigma0, "vv")
-    place = shapely.Point(source.transform * (source.width / 2, source.height / 2))
-    lonlat = shapely.geometry.mapping(project(place, str(source.crs), "EPSG:4326"))
-    point = {"type": "Feature", "properties": {"label": 1}, "geometry": lonlat}
+    features = []
+    for label, column in enumerate((source.width / 2 - 60, source.width / 2 + 60)):
+        place = shapely.Point(source.transform * (column, source.height / 2))
+        lonlat = shapely.geometry.mapping(project(place, str(source.crs), "EPSG:4326"))
+        features.append({"type": "Feature", "properties": {"label": label}, "geometry": lonlat})
     points = tmp_path / "points.geojson"
-    points.write_text(json.dumps({"type": "FeatureCollection", "features": [point]}))
+    points.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
     command = ["mining", "patches", "--scene", item, "--points", points, "-o", tmp_path / "patches"]
     answer = curupira(*command, "--size", 28, "--lee", "none")
     assert answer.code == 0, answer.err
-    (patch,) = (tmp_path / "patches").rglob("*.tif")
-    with rasterio.open(patch) as cut:
-        assert cut.shape == (28, 28)
-        assert cut.transform.a == 10
-        vv, vh = cut.read(1), cut.read(2)
-    assert np.median(vv) == pytest.approx(db(SIGMA0), abs=0.1)
-    assert db(VH[0]) - 0.1 < np.median(vh) < db(VH[1]) + 0.1
+    patches = list((tmp_path / "patches").rglob("*.tif"))
+    assert len(patches) == 2
+    for patch in patches:
+        with rasterio.open(patch) as cut:
+            assert cut.shape == (28, 28)
+            assert cut.transform.a == 10
+            vv, vh = cut.read(1), cut.read(2)
+        assert np.median(vv) == pytest.approx(db(SIGMA0), abs=0.1)
+        assert db(VH[0]) - 0.1 < np.median(vh) < db(VH[1]) + 0.1
 
 
 def test_compare(given: Given, sigma0: Path, curupira: Curupira, tmp_path: Path) -> None:
