@@ -24,6 +24,7 @@ from curupira.pipelines.images import Detector
 from curupira.pipelines.ingest import Discovery, discover, nights, restore_images
 from curupira.pipelines.intake import Intake
 from curupira.pipelines.quality import Gate
+from curupira.presets import Preset
 from curupira.progress import Report, silent
 from curupira.records import Scene
 from curupira.store import run as runs
@@ -135,21 +136,7 @@ class Run:
         products.sweep(self.workspace.folder)
         cube = Cube.open(self.workspace.cube_path, self.workspace.grid, create=True)
         mask_set = masks.load(self.workspace, self.now())
-        with self.store.transaction() as session:
-            sourcing.keep_product(session, self.workspace.monitor.source)
-            runs.start(
-                session,
-                run_id=self.summary.run_id,
-                command=" ".join(sys.argv),
-                version=__version__,
-                started_at=self.now(),
-                since=self.options.since,
-                until=self.options.until,
-                versions={name: library_version(name) for name in LIBRARIES},
-                preset=preset.name,
-                preset_hash=preset.hash,
-                masks=mask_set.record,
-            )
+        self._begin(preset, mask_set)
         try:
             intake.refuse(found.refused)
             compute = self.workspace.monitor.compute
@@ -170,6 +157,24 @@ class Run:
             raise
         self._close(cube, RunState.DONE, None)
         return self.summary
+
+    def _begin(self, preset: Preset, mask_set: masks.MaskSet) -> None:
+        """Open the entry in the ledger."""
+        with self.store.transaction() as session:
+            sourcing.keep_product(session, self.workspace.monitor.source)
+            runs.start(
+                session,
+                run_id=self.summary.run_id,
+                command=" ".join(sys.argv),
+                version=__version__,
+                started_at=self.now(),
+                since=self.options.since,
+                until=self.options.until,
+                versions={name: library_version(name) for name in LIBRARIES},
+                preset=preset.name,
+                preset_hash=preset.hash,
+                masks=mask_set.record,
+            )
 
     def _nights(
         self,
