@@ -31,6 +31,7 @@ from curupira.detect.threshold import threshold_db
 from curupira.errors import ConfigError, InputError
 from curupira.grid import SIRGAS_2000, project
 from curupira.pipelines import masks
+from curupira.pipelines.corrections import as_known
 from curupira.pipelines.images import Detector, Image, rasterise, read_block, usable_image
 from curupira.pipelines.masks import MONITORED
 from curupira.pipelines.warn import COPIES
@@ -41,8 +42,8 @@ from curupira.report.sheet import SheetFigure, SheetSection, render_sheet
 from curupira.report.style import LINE_DPI
 from curupira.report.tables import Table
 from curupira.sources.history import distances_to_earlier, read_dated
-from curupira.store import scene as scenes
 from curupira.store import warning as warnings
+from curupira.store.quality import held
 from curupira.store.session import Store
 from curupira.units import attribution, to_db
 
@@ -130,7 +131,7 @@ def calibrate(
     """
     store = Store.open(workspace.monitor.store.url, base=workspace.folder, create=False)
     with store, store.reading() as session:
-        known = group_acquisitions(scenes.ingested(session))
+        accepted = [(row.scene, row.quality) for row in held(session) if row.accepted]
         rows = warnings.supported(session)
         shapes = [row.geom for row in rows]
         confirmed = [
@@ -138,11 +139,13 @@ def calibrate(
             for row in rows
             if row.confirmed_at is not None and row.distance_to_deforestation_m is not None
         ]
+    known = group_acquisitions([scene for scene, _ in accepted])
     if not known:
         raise ConfigError("no images yet", where=workspace.folder, remedy="use `curupira run`")
+    grid, params = workspace.grid, workspace.monitor.quality
     detector = Detector.of(
         workspace,
-        Cube.open(workspace.cube_path, workspace.grid).reader(),
+        as_known(Cube.open(workspace.cube_path, grid).reader(), accepted, params, grid),
         masks.load(workspace, now),
         threads=workspace.monitor.compute.threads or os.cpu_count() or 1,
     )

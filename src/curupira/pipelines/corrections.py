@@ -130,6 +130,24 @@ def corrected(
     return CorrectedReader(reader.path, reader.snapshot, shape, corrections)
 
 
+def as_known(
+    reader: CubeReader,
+    rows: Sequence[tuple[Scene, Mapping[str, Any] | None]],
+    params: QualityParams,
+    grid: GeoBox,
+) -> CubeReader:
+    """The reader of a cube with every correction known by now, for looking at images.
+
+    An evaluation does not know later passes: the first ones of a new satellite may have been read
+    with another offset then.
+    """
+    if not rows:
+        return reader
+    images = Acquisition(tuple(scene for scene, _ in rows))
+    newest = max(scene.acquired for scene in images.scenes)
+    return corrected(reader, findings(rows).corrections([images], newest, params), grid)
+
+
 def findings(rows: Iterable[tuple[Scene, Mapping[str, Any] | None]]) -> Findings:
     """Collect what is stored with accepted scenes."""
     found = Findings()

@@ -17,6 +17,7 @@ from curupira.config import Workspace
 from curupira.cube.archive import Cube
 from curupira.errors import ConfigError, InputError
 from curupira.pipelines import compare, masks, tallies
+from curupira.pipelines.corrections import as_known
 from curupira.pipelines.entries import Frame
 from curupira.pipelines.images import Detector
 from curupira.pipelines.pictures import Gallery
@@ -28,6 +29,7 @@ from curupira.store import Store
 from curupira.store import edit as edits
 from curupira.store import scene as scenes
 from curupira.store import warning as warnings
+from curupira.store.quality import held
 from curupira.store.search import Search
 from curupira.store.tables import SceneRow, WarningRow
 from curupira.units import add_months
@@ -228,7 +230,14 @@ def _scene_frame(found: Found, since: date) -> pd.DataFrame:
 
 def open_gallery(workspace: Workspace, known: Sequence[Acquisition], now: datetime) -> Gallery:
     """Pictures of a workspace; ``StoreError`` where it has no cube."""
-    reader = Cube.open(workspace.cube_path, workspace.grid, create=False).reader()
+    monitor, grid = workspace.monitor, workspace.grid
+    reader = Cube.open(workspace.cube_path, grid, create=False).reader()
+    with (
+        Store.open(monitor.store.url, base=workspace.folder, create=False) as store,
+        store.reading() as session,
+    ):
+        rows = [(row.scene, row.quality) for row in held(session) if row.accepted]
+    reader = as_known(reader, rows, monitor.quality, grid)
     detector = Detector.of(workspace, reader, masks.load(workspace, now))
     return Gallery(workspace.folder, detector, known)
 

@@ -42,7 +42,7 @@ class QualityParams(BaseModel):
         "give; one whose data is bad waits for a newer version, or --force",
     )
     gate: bool = Field(
-        False, description="Compare every scene with its predecessors, correct or quarantine it"
+        True, description="Compare every scene with its predecessors, correct or quarantine it"
     )
     reference_images: int = Field(
         6, ge=3, le=30, description="Earlier passes of the orbit that make the reference"
