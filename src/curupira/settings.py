@@ -33,6 +33,21 @@ class ServeParams(BaseModel):
         description='Vector file of optical alerts for the automatic validation; "" = none',
         json_schema_extra=_PLACE,
     )
+    optical_stac: str = Field(
+        "",
+        description="STAC API, or catalogue file, of optical images that are offered beside the "
+        'radar; "" = none',
+        json_schema_extra=_PLACE,
+    )
+    optical_collections: tuple[str, ...] = Field(
+        ("sentinel-2-l2a",), description="Collections of optical_stac; none = all"
+    )
+    optical_asset: str = Field(
+        "visual", description="Asset with the true colours in 8 bits, as a COG"
+    )
+    optical_cloud: float = Field(
+        40.0, ge=0, le=100, description="Most cloud over an optical image, percent"
+    )
     layers: dict[str, str] = Field(
         {},
         description="Map layers by title: XYZ templates with {z}, {x}, {y}, and {NAME} for a key "

@@ -14,11 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
+import pystac
 import pytest
+import rasterio
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from rasterio.transform import from_bounds
 from shapely import clip_by_rect
 from shapely.affinity import translate
+from shapely.geometry import box, mapping
 
 from curupira.codes import Role
 from curupira.config import Workspace
@@ -51,6 +56,8 @@ def served(district: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     text = monitor.read_text(encoding="utf-8")
     text = re.sub(r"(?m)^blind_share = .*$", "blind_share = 1.0", text)
     text = re.sub(r"(?m)^optical_alerts = .*$", 'optical_alerts = "optical.geojson"', text)
+    text = re.sub(r"(?m)^optical_stac = .*$", 'optical_stac = "optical/catalog.json"', text)
+    text = re.sub(r"(?m)^optical_collections = .*$", "optical_collections = []", text)
     monitor.write_text(text)
     workspace = Workspace.open(folder)
     store = Store.open(workspace.monitor.store.url, base=folder, create=True)
@@ -63,6 +70,7 @@ def served(district: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         part = clip_by_rect(one.geom, west, south, west + (east - west) / 3, north)
         shapes = [part, translate(one.geom, 0.02)]
         gpd.GeoDataFrame(alerts, geometry=shapes, crs=4674).to_file(folder / "optical.geojson")
+        write_optical(folder / "optical", workspace.area.bounds)
         for name, role in PEOPLE.items():
             account.add(
                 session,
@@ -101,6 +109,28 @@ def screens(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Path(kept) if kept else tmp_path_factory.mktemp("screens")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def write_optical(folder: Path, bounds: tuple[float, float, float, float]) -> None:
+    """A catalogue of clear images, one a month: green, from July 2022 on with a brown field."""
+    folder.mkdir()
+    catalog = pystac.Catalog("optical", "of this test")
+    y, x = np.mgrid[:200, :200]
+    for month in range(1, 13):
+        pixels = np.stack([50 + x % 9, 95 + y % 7, 45 + x % 5]).astype(np.uint8)
+        if month >= 7:
+            pixels[:, 60:140, 60:140] += np.array([90, 20, 10], np.uint8)[:, None, None]
+        path = folder / f"{month}.tif"
+        size = {"width": 200, "height": 200, "count": 3, "dtype": "uint8", "crs": 4326}
+        place = from_bounds(*bounds, 200, 200)
+        with rasterio.open(path, "w", driver="GTiff", transform=place, **size) as file:
+            file.write(pixels)
+        said = {"platform": "Sentinel-2A", "eo:cloud_cover": 2.0}
+        moment = datetime(2022, month, 15, tzinfo=UTC)
+        item = pystac.Item(f"s2-{month}", mapping(box(*bounds)), list(bounds), moment, said)
+        item.add_asset("visual", pystac.Asset(str(path)))
+        catalog.add_item(item)
+    catalog.normalize_and_save(str(folder), pystac.CatalogType.SELF_CONTAINED)
 
 
 class Visits:
@@ -202,11 +232,11 @@ def test_pictures_swipe_blink_and_the_series_of_a_clicked_pixel(visits: Visits) 
     page.get_by_role("button", name="Swipe").click()
     handle = page.get_by_role("slider", name="Position of the swipe")
     expect(handle).to_have_attribute("aria-valuenow", "50")
-    box = handle.bounding_box()
-    assert box
-    page.mouse.move(box["x"] + 14, box["y"] + 60)
+    at = handle.bounding_box()
+    assert at
+    page.mouse.move(at["x"] + 14, at["y"] + 60)
     page.mouse.down()
-    page.mouse.move(box["x"] + 214, box["y"] + 60)
+    page.mouse.move(at["x"] + 214, at["y"] + 60)
     page.mouse.up()
     moved = int(handle.get_attribute("aria-valuenow") or 0)
     assert moved > 60
@@ -231,6 +261,21 @@ def test_pictures_swipe_blink_and_the_series_of_a_clicked_pixel(visits: Visits) 
     assert dates.locator("option").count() > 2
     with page.expect_response(re.compile("/api/tiles/sar/")):
         dates.select_option(index=1)
+
+    for side in ("before", "after"):
+        chooser = page.get_by_label(f"Image {side}")
+        optical = chooser.locator("option", has_text="Sentinel-2A · 2% cloud").first
+        with page.expect_response(re.compile("/api/tiles/optical/s2-")) as answer:
+            chooser.select_option(optical.get_attribute("value"))
+        assert answer.value.status == 200
+    visits.shot(page, "optical")
+
+    page.get_by_text("Layers").click()
+    page.get_by_label("Image before").select_option(index=0)
+    with page.expect_response(re.compile("/api/tiles/sar/.*dark=-24&bright=-10.5")):
+        page.get_by_label("Dark", exact=True).fill("-24")
+        page.get_by_label("Dark", exact=True).press("Enter")
+    page.get_by_role("button", name="Usual").click()
 
 
 def test_languages_and_dossier(visits: Visits) -> None:

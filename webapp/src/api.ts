@@ -8,7 +8,7 @@ import type {
   Dashboard,
   Dispute,
   Evidence,
-  Optical, Queue,
+  Optical, OpticalImage, Queue,
   SampleDay,
   Series,
   Session,
@@ -83,6 +83,8 @@ export const api = {
     get<WarningDetail>(`/api/warnings/${id(warning)}`, signal),
   evidence: (warning: string, signal?: AbortSignal) =>
     get<Evidence>(`/api/warnings/${id(warning)}/evidence`, signal),
+  opticalImages: (warning: string, signal?: AbortSignal) =>
+    get<{ before: OpticalImage[]; after: OpticalImage[] }>(`/api/warnings/${id(warning)}/optical`, signal),
   votes: (warning: string) =>
     get<{ votes: Vote[]; blind: boolean }>(`/api/warnings/${id(warning)}/votes`),
   series: (query: URLSearchParams, signal?: AbortSignal) => get<Series>(`/api/series?${query}`, signal),
@@ -118,6 +120,9 @@ export function aborted(error: unknown): boolean {
 export function sarTiles(acquisition: string, until?: string): string {
   const query = [until ? `until=${id(until)}` : "", stretchQuery()].filter(Boolean).join("&");
   return `${location.origin}/api/tiles/sar/${id(acquisition)}/{z}/{x}/{y}.png${query ? `?${query}` : ""}`;
+}
+export function opticalTiles(image: string): string {
+  return `${location.origin}/api/tiles/optical/${id(image)}/{z}/{x}/{y}.png`;
 }
 export function productTiles(acquisition: string, band: string): string {
   return `${location.origin}/api/tiles/product/${id(acquisition)}/${id(band)}/{z}/{x}/{y}.png`;

@@ -1,16 +1,17 @@
 /** Two synchronised maps, before and after: side by side, swipe, or blink. */
 import type { FeatureCollection, Position } from "geojson";
 import type { GeoJSONSource, Map as GlMap } from "maplibre-gl";
-import { productTiles, sarTiles } from "./api";
+import { opticalTiles, productTiles, sarTiles } from "./api";
 import { COLOURS, createMap, fit, setPicture, toggleLayer } from "./basemap";
 import { button, fill, h, select } from "./dom";
-import { day, t, tc } from "./i18n";
+import { day, number, t, tc } from "./i18n";
 import { stretchControl } from "./stretch";
-import type { Acquisition, Config, Evidence, WarningDetail } from "./types";
+import type { Acquisition, Config, Evidence, OpticalImage, WarningDetail } from "./types";
 
 export type Mode = "side" | "swipe" | "blink";
 const MODES: Mode[] = ["side", "swipe", "blink"];
 const BLINK_MS = 800;
+const OPTICAL = "optical:";
 const NOTHING: FeatureCollection = { type: "FeatureCollection", features: [] };
 const SIDES = ["before", "after"] as const;
 type Side = (typeof SIDES)[number];
@@ -117,6 +118,17 @@ export class Compare {
     this.zoom();
   }
 
+  /** Offer optical images as well, below the radar's. */
+  offer(warning: string, found: Record<Side, OpticalImage[]>): void {
+    if (this.gone || this.warning?.warning_id !== warning) return;
+    for (const side of SIDES) {
+      const chooser = this.choosers[side].querySelector("select");
+      chooser?.append(...found[side].map((one) => h("option", { value: OPTICAL + one.image_id }, [
+        day(one.day), one.platform, one.cloud !== null && t("compare.cloud", { n: number(one.cloud, 0) }),
+      ].filter(Boolean).join(" · "))));
+    }
+  }
+
   private choose(side: Side, found: Acquisition[]): void {
     const options: [string, string][] = found.map((a) => [
       a.acquisition_id,
@@ -145,8 +157,13 @@ export class Compare {
   private picture(side: Side, value: string): void {
     const map = this.maps[side];
     if (!map) return;
-    const [acquisition = "mosaic", band] = value.split("/");
     this.shown[side] = value;
+    if (value.startsWith(OPTICAL)) {
+      setPicture(map, "sar", opticalTiles(value.slice(OPTICAL.length)), this.config);
+      setPicture(map, "product", null, this.config);
+      return;
+    }
+    const [acquisition = "mosaic", band] = value.split("/");
     setPicture(map, "sar", sarTiles(acquisition), this.config);
     setPicture(map, "product", band ? productTiles(acquisition, band) : null, this.config);
   }

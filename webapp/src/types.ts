@@ -43,6 +43,8 @@ export interface Config {
   product_bands: string[];
   /** Usual levels of VH drawn as dark and bright, dB. */
   stretch_db: [number, number];
+  /** Whether /api/warnings/{id}/optical answers. */
+  optical_images: boolean;
   /** Whether /api/dashboard/optical answers. */
   optical: boolean;
   freshness: Freshness;
@@ -136,6 +138,13 @@ export interface Evidence {
   after: Acquisition[];
   point: { lon: number; lat: number };
   orbit: number | null;
+}
+
+export interface OpticalImage {
+  image_id: string;
+  day: string;
+  platform: string;
+  cloud: number | null;
 }
 
 export interface SeriesPoint {

@@ -14,7 +14,7 @@ export class Workbench {
   private orbit: number | null = null;
   private request: AbortController | null = null;
 
-  constructor(config: Config) {
+  constructor(private readonly config: Config) {
     this.compare = new Compare(config, (lon, lat) => {
       if (this.drawing) this.drawing(lon, lat);
       else void this.series.show({ lon, lat, orbit: this.orbit });
@@ -38,12 +38,22 @@ export class Workbench {
       ]);
       if (request.signal.aborted) return null;
       this.orbit = evidence?.orbit ?? warning.relative_orbit;
-      void this.compare.show(warning, evidence);
+      void this.compare.show(warning, evidence).then(() => this.optical(id, request.signal));
       if (evidence) void this.series.show({ ...evidence.point, orbit: this.orbit });
       return warning;
     } catch (error) {
       if (aborted(error)) return null;
       throw error;
+    }
+  }
+
+  /** Optical images come from another server: they are offered when they are there. */
+  private async optical(id: string, signal: AbortSignal): Promise<void> {
+    if (!this.config.optical_images || signal.aborted) return;
+    try {
+      this.compare.offer(id, await api.opticalImages(id, signal));
+    } catch (error) {
+      if (!aborted(error)) toast(problem(error), "error");
     }
   }
 

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from curupira import __version__, logs
 from curupira.config import Workspace
 from curupira.errors import CurupiraError
+from curupira.pipelines.optical import Optical
 from curupira.pipelines.viewing import Viewer
 from curupira.serve.guard import Guard, problem
 from curupira.serve.routes import auth, dashboard, features, health, operate, pages, review, tiles
@@ -73,6 +74,7 @@ def create_app(
         workspace=settings,
         store=store,
         viewer=Viewer(settings, store),
+        optical=Optical(settings),
         sessions=Sessions(params.session_hours, secret),
         limiter=Limiter(params.login_tries),
         now=now,

@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 from curupira.codes import Role
 from curupira.config import Workspace
 from curupira.pipelines import review as reviewing
+from curupira.pipelines.optical import Optical
 from curupira.pipelines.viewing import Viewer
 from curupira.serve.sessions import Limiter, Sessions
 from curupira.settings import ServeParams
@@ -45,6 +46,7 @@ class Site:
     workspace: Workspace
     store: Store
     viewer: Viewer
+    optical: Optical
     sessions: Sessions
     limiter: Limiter
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))

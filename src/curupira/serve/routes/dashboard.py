@@ -93,6 +93,7 @@ def config(site: SiteHere, person: Asking) -> dict[str, Any]:
         "reasons": list(REASONS),
         "product_bands": [name for name, _ in BANDS],
         "stretch_db": list(STRETCH_DB["VH"]),
+        "optical_images": site.optical.configured,
         "optical": bool(site.params.optical_alerts),
         "freshness": tallies.freshness(found, site.now(), site.params.stale_days),
     }

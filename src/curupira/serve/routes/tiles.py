@@ -95,6 +95,29 @@ def _tile(content: bytes | None, where: str) -> Response:
     return Response(content, media_type="image/png", headers=_FOREVER)
 
 
+@router.get("/warnings/{warning_id}/optical")
+def optical_images(
+    site: SiteHere, person: Asking, warning_id: str
+) -> dict[str, list[dict[str, Any]]]:
+    """Optical images nearest to the first flag, with little cloud: before it and since."""
+    row = visible(site, person, warning_id)
+    if not site.optical.configured:
+        raise MissingError(
+            "no optical images are configured",
+            where="[serve] optical_stac",
+            remedy="name a STAC catalogue of them",
+        )
+    west, south, east, north = row.geom.bounds
+    box = (round(west, 4), round(south, 4), round(east, 4), round(north, 4))
+    return site.optical.around(box, row.first_flag_date, site.now().date())
+
+
+@router.get("/tiles/optical/{image_id}/{z}/{x}/{y}.png")
+def optical(site: SiteHere, image_id: str, z: Level, x: Place, y: Place) -> Response:
+    """A tile of an optical image that was offered for a warning."""
+    return _tile(site.optical.tile(image_id, _address(z, x, y)), image_id)
+
+
 @router.get("/warnings/{warning_id}/chip/{which}.png")
 def chip(
     site: SiteHere, person: Asking, warning_id: str, which: Literal["before", "after"]
