@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+
+from curupira.codes import RunState
 from curupira.config import Workspace
 from curupira.pipelines.status import collect, in_words
+from curupira.store import Store, run
 
 
 def test_a_begin_moved_into_the_past_is_evaluated(builder: ModuleType, tmp_path: Path) -> None:
@@ -33,3 +38,23 @@ def test_a_begin_moved_into_the_past_is_evaluated(builder: ModuleType, tmp_path:
 def test_an_empty_workspace_says_why(builder: ModuleType, tmp_path: Path) -> None:
     workspace = builder.World(tmp_path / "images", []).workspace(tmp_path / "ws")
     assert "source check" in "\n".join(in_words(collect(workspace)))
+
+
+def test_status_says_how_often_images_come_and_that_a_run_was_killed(
+    builder: ModuleType, tmp_path: Path
+) -> None:
+    b = builder
+    other = [b.Shot(b.day(k) + timedelta(days=5), orbit=10) for k in range(12)]
+    workspace = b.World(tmp_path / "images", []).workspace(tmp_path / "ws", b.series(12) + other)
+    b.play(workspace)
+    found = collect(workspace)
+    # Every 12 days in each of two orbits: five of each within 60 days.
+    assert found["images_per_day"] == {"sentinel-1a": pytest.approx(10 / 60, abs=1e-3)}
+    assert "images per day, last 60 days: sentinel-1a 0.167" in in_words(found)
+    url = workspace.monitor.store.url
+    opened = Store.open(url, base=workspace.folder, create=False)
+    with opened as store, store.transaction() as session:
+        row = run.latest(session)
+        assert row is not None
+        row.state, row.finished_at = RunState.RUNNING, None
+    assert any("or killed: run it again" in line for line in in_words(collect(workspace)))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
+from datetime import timedelta
 from itertools import pairwise
 from statistics import median
 from typing import Any
@@ -22,6 +24,8 @@ from curupira.store.tables import AcquisitionRow, RunRow, SceneRow
 
 #: A pause longer than this many usual intervals is a gap.
 GAP_FACTOR = 1.5
+#: Images per day are counted over so many days up to the last one.
+RATE_DAYS = 60
 
 
 def collect(workspace: Workspace) -> dict[str, Any]:
@@ -41,6 +45,7 @@ def collect(workspace: Workspace) -> dict[str, Any]:
             ],
             "warnings": {status.value: n for status, n in warnings.counts(session).items()},
             "gaps": gaps(passes),
+            "images_per_day": images_per_day(passes),
             "pending_evaluation": sum(row.dirty for row in passes),
             "deliveries": deliveries.counts(session),
             "coverage_km2": coverage(workspace),
@@ -100,6 +105,15 @@ def gaps(passes: Sequence[AcquisitionRow]) -> list[dict[str, Any]]:
     return found
 
 
+def images_per_day(passes: Sequence[AcquisitionRow]) -> dict[str, float]:
+    """Acquisitions of each satellite a day, over the 60 days that end with the last one."""
+    if not passes:
+        return {}
+    start = max(row.acquired for row in passes) - timedelta(days=RATE_DAYS)
+    recent = Counter(row.platform for row in passes if row.acquired > start)
+    return {platform: round(n / RATE_DAYS, 3) for platform, n in sorted(recent.items())}
+
+
 def coverage(workspace: Workspace) -> dict[str, float] | None:
     """Monitored and masked km2 of the area, or None before the masks are built."""
     path = workspace.path(workspace.monitor.masks.output) / RECORD
@@ -112,15 +126,17 @@ def coverage(workspace: Workspace) -> dict[str, float] | None:
 def in_words(found: dict[str, Any]) -> list[str]:
     """The same for people."""
     last = found["last_scene"]
-    run = found["last_run"]
     warned = found["warnings"]
     lines = [
         "last scene: " + (f"{last['scene']} acquired {last['acquired']}" if last else "none"),
-        "last run: " + (f"{run['run_id']} {run['state']} {run['finished_at']}" if run else "none"),
+        "last run: " + _run_in_words(found["last_run"]),
         f"scenes: {found['scenes']['ingested']} in, {found['scenes']['quarantined']} quarantined",
         f"warnings: {warned['preliminary']} preliminary, {warned['confirmed']} confirmed, "
         f"{warned['closed']} closed",
     ]
+    if found["images_per_day"]:
+        rates = ", ".join(f"{name} {rate:g}" for name, rate in found["images_per_day"].items())
+        lines.append(f"images per day, last {RATE_DAYS} days: {rates}")
     if found["coverage_km2"]:
         km2 = found["coverage_km2"]
         lines.append(
@@ -137,6 +153,14 @@ def in_words(found: dict[str, Any]) -> list[str]:
         for g in found["gaps"]
     ]
     return lines
+
+
+def _run_in_words(run: dict[str, Any] | None) -> str:
+    if run is None:
+        return "none"
+    if run["finished_at"] is None:
+        return f"{run['run_id']} running since {run['started_at']}, or killed: run it again"
+    return f"{run['run_id']} {run['state']} {run['finished_at']}"
 
 
 def _run(row: RunRow | None) -> dict[str, Any] | None:
