@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -111,12 +111,51 @@ def build(folder: Path, contents: Contents, params: DeliveryParams) -> Package:
     StoreError
         If the disk refuses.
     """
+
+    def write(part: Path) -> dict[str, str]:
+        return _write(part, folder.name, contents, params)
+
+    return write_package(folder, contents.target, contents.created, write, _told(contents.warnings))
+
+
+def write_package(
+    folder: Path,
+    target: str,
+    created: datetime,
+    write: Callable[[Path], Mapping[str, str]],
+    about: Mapping[str, Any],
+) -> Package:
+    """Let ``write`` fill a folder beside, seal it with a manifest, and rename it.
+
+    Parameters
+    ----------
+    folder
+        Where the package is to be; must not exist.
+    write
+        Writes files into the folder that it is given; returns their roles by name.
+    about
+        What the manifest says beside name, target, time and files.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses.
+    """
     part = folder.with_name(f".{folder.name}.part")
     try:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        roles = _write(part, folder.name, contents, params)
-        _write_manifest(part, folder.name, contents, roles)
+        roles = write(part)
+        document = {
+            "package": folder.name,
+            "target": target,
+            "created": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "made_by": f"curupira {__version__}",
+            **about,
+            "files": _files(part, roles),
+        }
+        text = json.dumps(document, indent=1, ensure_ascii=False)
+        (part / MANIFEST).write_text(text + "\n", encoding="utf-8")
         for file in part.iterdir():
             _sync(file)
         os.replace(part, folder)
@@ -184,9 +223,17 @@ def _hand_over(
     return roles
 
 
-def _write_manifest(part: Path, name: str, contents: Contents, roles: Mapping[str, str]) -> None:
-    table = contents.warnings
-    files = [
+def _told(table: gpd.GeoDataFrame) -> dict[str, Any]:
+    return {
+        "attribution": notice(table),
+        "warnings": {kind.value: int((table[TOLD] == kind).sum()) for kind in Told},
+        "presets": sorted(set(table["preset_hash"].dropna().astype(str))),
+        "runs": sorted(set(table["run_id"].dropna().astype(str))),
+    }
+
+
+def _files(part: Path, roles: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [
         {
             "name": file,
             "role": role,
@@ -195,19 +242,6 @@ def _write_manifest(part: Path, name: str, contents: Contents, roles: Mapping[st
         }
         for file, role in roles.items()
     ]
-    document = {
-        "package": name,
-        "target": contents.target,
-        "created": contents.created.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "made_by": f"curupira {__version__}",
-        "attribution": notice(table),
-        "warnings": {kind.value: int((table[TOLD] == kind).sum()) for kind in Told},
-        "presets": sorted(set(table["preset_hash"].dropna().astype(str))),
-        "runs": sorted(set(table["run_id"].dropna().astype(str))),
-        "files": files,
-    }
-    text = json.dumps(document, indent=1, ensure_ascii=False)
-    (part / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
 def sha256(path: Path) -> str:

@@ -21,6 +21,8 @@ Split = Literal["none", "uf", "municipality", "protected_area", "indigenous_terr
 NOT_EVALUATED = "not_evaluated"
 #: Formats whose files lie in the target folder itself, as the agency's importers expect them.
 HAND_OVERS = ("deter_r", "deter_rt")
+#: Formats of candidates.
+OF_CANDIDATES = ("gpkg", "geojson")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 _SCHEMES: dict[str, tuple[str, ...]] = {
@@ -54,6 +56,9 @@ class DeliveryParams(BaseModel):
         "smtp(s)://user@host",
         json_schema_extra=_PLACE,
     )
+    contents: Literal["warnings", "candidates"] = Field(
+        "warnings", description="Warnings, or the mining candidates that touch none, whole"
+    )
     formats: tuple[str, ...] = Field(
         ("gpkg", "geojson"), description=f"Files in a package: {', '.join(FORMATS)}"
     )
@@ -80,7 +85,9 @@ class DeliveryParams(BaseModel):
         description='Only warnings that touch these polygons; "" = all',
         json_schema_extra=_PLACE,
     )
-    min_confidence: float = Field(0.0, ge=0, le=1, description="Smallest confidence sent first")
+    min_confidence: float = Field(
+        0.0, ge=0, le=1, description="Smallest confidence (candidates: probability) sent first"
+    )
     min_area_ha: float = Field(0.0, ge=0, description="Smallest area sent first, ha")
     since: date = Field(
         date(2014, 1, 1), description="Warnings issued before this day are not sent first"
@@ -169,7 +176,17 @@ class DeliveryParams(BaseModel):
             raise ValueError("email wants sender and recipients")
         if self.kind in ("folder", "sftp", "ftp", "ftps") and not self.formats:
             raise ValueError("no format")
+        if self.contents == "candidates":
+            self._check_candidates()
         return self
+
+    def _check_candidates(self) -> None:
+        if self.kind not in ("folder", "sftp", "ftp", "ftps"):
+            raise ValueError("candidates go as files: kind folder, sftp, ftp or ftps")
+        if not set(self.formats) <= set(OF_CANDIDATES):
+            raise ValueError(f"candidates go as {' and '.join(OF_CANDIDATES)}")
+        if self.areas:
+            raise ValueError("candidates have no names of areas: take area_file")
 
     @property
     def parts(self) -> SplitResult:
