@@ -130,6 +130,16 @@ def test_the_strongest_pixel_is_flagged_and_within(district: Path, whole: Report
         assert excess[pixel.y0, pixel.x0] == excess[inside & (counts > 0)].max()
 
 
+def test_the_summary_is_of_the_warnings_of_the_period(whole: ReportData) -> None:
+    assert whole.summary is not None
+    issued = whole.issued[whole.issued["closed_reason"] != "merged"]
+    assert sum(row["n"] for row in whole.summary["counts"]) == len(issued) > 0
+    hectares = sum(day["area_ha"] for day in whole.summary["timeline_flagged"])
+    assert hectares == pytest.approx(issued["area_ha"].sum(), abs=1e-3)
+    assert whole.summary["interpreters"] is None
+    assert whole.optical is None
+
+
 def gallery_of(folder: Path) -> Gallery:
     workspace = Workspace.open(folder)
     return open_gallery(workspace, read_store(workspace, None, NOW).known, NOW)
