@@ -64,15 +64,18 @@ def default_crs(area: BaseGeometry) -> str:
 
 def project(geometry: BaseGeometry, source: str, target: str) -> BaseGeometry:
     """Reproject a geometry, always in (x, y) = (lon, lat) order."""
-    transform = _transformer(source, target)
+    transform = transformer(source, target)
     return shapely.transform(
         geometry, lambda xy: np.column_stack(transform.transform(xy[:, 0], xy[:, 1]))
     )
 
 
 @lru_cache(maxsize=64)
-def _transformer(source: str, target: str) -> Transformer:
-    # Costs milliseconds to make; may be shared by threads.
+def transformer(source: str, target: str) -> Transformer:
+    """Transformation in (x, y) = (lon, lat) order; kept, as one costs tens of milliseconds to make.
+
+    It may be shared by threads.
+    """
     return Transformer.from_crs(source, target, always_xy=True)
 
 

@@ -18,7 +18,7 @@ from odc.geo.geobox import GeoBox
 from curupira.blocks import Window
 from curupira.errors import InputError
 from curupira.grd.zero_doppler import RadarGeometry
-from curupira.grid import LONLAT, _transformer
+from curupira.grid import LONLAT, transformer
 
 Floats = npt.NDArray[np.float64]
 Float32 = npt.NDArray[np.float32]
@@ -103,7 +103,7 @@ def to_lonlat(box: GeoBox, x_px: Floats, y_px: Floats) -> tuple[Floats, Floats]:
         raise InputError("the grid has no coordinate reference system")
     a, b, c, d, e, f = tuple(box.affine)[:6]
     x, y = x_px + 0.5, y_px + 0.5
-    lon, lat = _transformer(str(box.crs), LONLAT).transform(a * x + b * y + c, d * x + e * y + f)
+    lon, lat = transformer(str(box.crs), LONLAT).transform(a * x + b * y + c, d * x + e * y + f)
     return lon, lat
 
 
