@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import shapely
-from pyproj import CRS, Transformer
+from pyproj import CRS
 
 from curupira.codes import Status
-from curupira.grid import SIRGAS_2000
+from curupira.grid import SIRGAS_2000, transformer
 from curupira.rules import intensity_class, is_confirmed
 from curupira.units import geodesic_area_ha
 from curupira.vectorise.confidence import polygon_confidence
@@ -160,9 +160,10 @@ def area_ha(geometries: Geometries, crs: CRS, area_crs: str) -> Doubles:
         Such as ``"EPSG:5880"``, or ``"geodesic"``.
     """
     geodesic = area_crs == GEODESIC
-    transformer = Transformer.from_crs(crs, SIRGAS_2000 if geodesic else area_crs, always_xy=True)
+    # Kept: a fold asks for one polygon at a time.
+    transform = transformer(str(crs), SIRGAS_2000 if geodesic else area_crs)
     moved = shapely.transform(
-        geometries, lambda xy: np.column_stack(transformer.transform(xy[:, 0], xy[:, 1]))
+        geometries, lambda xy: np.column_stack(transform.transform(xy[:, 0], xy[:, 1]))
     )
     if geodesic:
         return np.array([geodesic_area_ha(geometry) for geometry in moved], np.float64)
