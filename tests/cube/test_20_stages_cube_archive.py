@@ -543,3 +543,31 @@ def test_a_stack_takes_little_more_memory_than_itself(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     # One batch of codes (16 MiB), its compressed form, Zarr's buffers; the stack is 101 MB.
     assert int(done.stdout) < 80e6
+
+
+def test_what_is_held_is_read_from_memory(cube, tmp_path):
+    """Within the held windows the cube's files are not asked; beyond them they are."""
+    powers = [image(n, WHOLE) for n in range(3)]
+    for n, power in enumerate(powers):
+        put(cube, f"scene_{n}", 60 * n, values=power)
+    region = Window(90, 560, 480, 990)
+    windows = [region, Window(0, 0, 0, 0), region.intersect(Window(100, 600, 0, 700))]
+    reader = cube.reader().holding(
+        {(ORBIT, f"scene_{n}", "vh"): window for n, window in enumerate(windows)}
+    )
+    np.testing.assert_array_equal(
+        reader.read(ORBIT, "scene_1", "vh", region), stored(powers[1])[region.slices]
+    )
+    (tmp_path / "cube" / "chunks").rename(tmp_path / "elsewhere")
+    for n in (0, 2):
+        for part in (windows[n], Window(200, 300, 500, 600)):
+            np.testing.assert_array_equal(
+                reader.read(ORBIT, f"scene_{n}", "vh", part), stored(powers[n])[part.slices]
+            )
+    with pytest.raises(StoreError):
+        reader.read(ORBIT, "scene_2", "vh", region)
+    (tmp_path / "elsewhere").rename(tmp_path / "cube" / "chunks")
+    copied = pickle.loads(pickle.dumps(reader))
+    np.testing.assert_array_equal(
+        copied.read(ORBIT, "scene_2", "vh", region), stored(powers[2])[region.slices]
+    )

@@ -17,17 +17,19 @@ from distributed import Client, LocalCluster, WorkerPlugin
 from curupira.config import Workspace
 
 DEATHS = 2
+#: Four tasks an acquisition: with more memory one task reads all of the place.
+SMALL, LITTLE = {"tile_px": 64}, {"memory": "8MB"}
 
 
 class Death(WorkerPlugin):
-    """Kills a worker in the middle of its third block, and the next one likewise."""
+    """Kills a worker in the middle of its third task, and the next one likewise."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.begun = 0
 
     def transition(self, key: Any, start: str, finish: str, **_: Any) -> None:
-        self.begun += finish == "executing" and "detect_block" in str(key)
+        self.begun += finish == "executing" and "detect_region" in str(key)
         for n in range(DEATHS if self.begun == 3 else 0):
             try:
                 (self.folder / f"death_{n}").touch(exist_ok=False)
@@ -81,7 +83,7 @@ def same(b: ModuleType, workspace: Workspace, whole: Workspace) -> None:
 
 def test_killed_workers_leave_no_trace(place: Any, mortal: LocalCluster, tmp_path: Path) -> None:
     b, world, shots, whole = place
-    workspace = world.workspace(tmp_path / "ws", shots, grid={"tile_px": 64})
+    workspace = world.workspace(tmp_path / "ws", shots, grid=SMALL, compute=LITTLE)
     summary = b.play(workspace, scheduler=mortal.scheduler_address)
     assert summary.exit_code == 0
     assert len(list(tmp_path.glob("death_*"))) == DEATHS
@@ -92,7 +94,7 @@ def test_killed_workers_leave_no_trace(place: Any, mortal: LocalCluster, tmp_pat
 @pytest.mark.parametrize("scheduler", ["", "local:3"])
 def test_any_number_of_workers(place: Any, tmp_path: Path, scheduler: str) -> None:
     b, world, shots, whole = place
-    compute = {"threads": 3, "scheduler": scheduler}
-    workspace = world.workspace(tmp_path / "ws", shots, grid={"tile_px": 64}, compute=compute)
+    compute = LITTLE | {"threads": 3, "scheduler": scheduler}
+    workspace = world.workspace(tmp_path / "ws", shots, grid=SMALL, compute=compute)
     b.play(workspace)
     same(b, workspace, whole)

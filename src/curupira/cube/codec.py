@@ -107,6 +107,17 @@ def _encode_power(power, minimum_db, step_db, last):  # type: ignore[no-untyped-
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def look_up(codes: Codes, table: Float32) -> Float32:
+    """Decode ``codes (y, x)`` by a table of all codes."""
+    rows, columns = codes.shape
+    out = np.empty((rows, columns), np.float32)
+    for y in range(rows):
+        for x in range(columns):
+            out[y, x] = table[codes[y, x]]
+    return out
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def fill_missing(codes: Codes, table: Float32, out: Float32) -> None:
     """Decode ``codes (y, x)`` into those pixels of ``out (y, x)`` that are NaN, in place."""
     for y in range(out.shape[0]):

@@ -57,6 +57,13 @@ def baselines(
         yield images, learning
 
 
+def in_place(images: npt.NDArray[np.intp]) -> slice | npt.NDArray[np.intp]:
+    """Indices as a slice where they follow one another: that takes no copy of the stack."""
+    if images.size and np.all(np.diff(images) == 1):
+        return slice(int(images[0]), int(images[-1]) + 1)
+    return images
+
+
 def fit_images(learning: BoolArray, params: DetectParams) -> BoolArray:
     """Which images of a set the harmonic is fitted on."""
     return learning if params.season.season_fit_on == "learning" else np.ones_like(learning)
@@ -115,7 +122,8 @@ def one_baseline(
     if lia_deg is not None:
         db[~lia_mask(lia_deg[~learning], params.geometry)] = np.nan
     if not with_evidence:
-        return Baseline(db, reference_level(stable[learning], minimum), None)
+        unfiltered = stable[in_place(np.flatnonzero(learning))]
+        return Baseline(db, reference_level(unfiltered, minimum), None)
     level = reference_level(filtered[~detected], minimum)
     spread = spread_db(filtered[~detected], level, params.evidence)
     return Baseline(db, level, log_ratio(db, level, spread, params.evidence))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from curupira.blocks import Window
 from curupira.codes import NOT_OBSERVED
-from curupira.detect.baseline import baselines, one_baseline
+from curupira.detect.baseline import baselines, in_place, one_baseline
 from curupira.detect.confirm import confidence
 from curupira.detect.evidence import accumulate, distance_prior, evidence_confidence
 from curupira.detect.exceedance import MAX_ALERTS, NO_FLAG, Exceedance, exceedance
@@ -116,7 +116,7 @@ def block_layers(
     said: list[tuple[npt.NDArray[np.int32], FloatArray]] = []
     for images, learning in baselines(block.times, block.orbit, on, params):
         lia = None if block.lia_deg is None else block.lia_deg[images]
-        vh = _screened(block.vh[images], block, learning, params)
+        vh = _screened(block.vh[in_place(images)], block, learning, params)
         part = one_baseline(vh, block.times[images], learning, lia, params)
         days = days_since_2020(block.times[images][~learning])
         other = exceedance(part.db, part.reference_db, drop, days)
@@ -163,7 +163,7 @@ def _with_vv(
     weight = np.float32(params.evidence.evidence_vv_weight)
     if block.vv is None or weight == 0:
         return ratio
-    power = _screened(block.vv[images], block, learning, params)
+    power = _screened(block.vv[in_place(images)], block, learning, params)
     part = one_baseline(power, block.times[images], learning, lia_deg, params)
     vv = np.zeros_like(ratio) if part.ratio is None else np.nan_to_num(part.ratio, nan=0.0)
     return ratio + weight * vv

@@ -60,17 +60,6 @@ def wide(_: Any) -> Any:
     return nb.types.none(), mark
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def fma(_: Any, a: Any, b: Any, c: Any) -> Any:
-    """Product a * b plus c of float32, rounded once.
-
-    Where the compiler is left to contract products and sums, two kernels that say the same may
-    round differently.
-    """
-    f4 = nb.types.float32
-    return f4(f4, f4, f4), lambda _c, builder, _s, arguments: builder.fma(*arguments)
-
-
 def compile_lanes(
     name: str, arguments: str, lines: list[str], module: str, lanes: int = LANES
 ) -> Any:
@@ -91,13 +80,7 @@ def compile_lanes(
     body = "".join(f"        {line}\n" for line in lines)
     source = f"def {name}({arguments}):\n    wide()\n    for x in range({lanes}):\n{body}"
     path = str(sys.modules[module].__file__)
-    namespace: dict[str, Any] = {
-        "__name__": module,
-        "np": np,
-        "f4": np.float32,
-        "fma": fma,
-        "wide": wide,
-    }
+    namespace: dict[str, Any] = {"__name__": module, "np": np, "f4": np.float32, "wide": wide}
     exec(compile(source, path, "exec"), namespace)  # noqa: S102 our own generated source
     return kernel(namespace[name])
 

@@ -12,6 +12,7 @@ import xarray as xr
 
 from curupira.blocks import Window, executor, split
 from curupira.detect import inputs
+from curupira.detect.baseline import in_place
 from curupira.detect.block import Layers, StackBlock, block_layers
 from curupira.detect.exceedance import NO_FLAG
 from curupira.detect.geometry import angle_mask
@@ -133,7 +134,7 @@ def _selected(
     if not keep.any():
         keep[-1] = True  # No image matters; one is enough to check the values and answer "255".
     order = order[keep]
-    power = vh.isel(time=_slice_if_possible(order)).to_numpy()
+    power = vh.isel(time=in_place(order)).to_numpy()
     inputs.check_power(power)
     lia = _degrees(stack, "lia", vh, order)
     angle = _degrees(stack, "angle", vh, order)
@@ -156,7 +157,7 @@ def _vv(
 ) -> npt.NDArray[np.float32] | None:
     if not params.needs_vv or not isinstance(stack, xr.Dataset) or "vv" not in stack:
         return None
-    vv = inputs.in_order(stack["vv"], ("time", "y", "x"), "vv").isel(time=_slice_if_possible(order))
+    vv = inputs.in_order(stack["vv"], ("time", "y", "x"), "vv").isel(time=in_place(order))
     power = vv.to_numpy().astype(np.float32, copy=False)
     inputs.check_power(power)
     return power
@@ -172,15 +173,8 @@ def _degrees(
         flat = inputs.in_order(angles, ("y", "x"), name).to_numpy().astype(np.float32)
         return np.broadcast_to(flat, (order.size, *flat.shape))
     ordered = inputs.in_order(angles, ("time", "y", "x"), name)
-    values = ordered.isel(time=_slice_if_possible(order)).to_numpy()
+    values = ordered.isel(time=in_place(order)).to_numpy()
     return values.astype(np.float32, copy=False)
-
-
-def _slice_if_possible(order: npt.NDArray[np.intp]) -> slice | npt.NDArray[np.intp]:
-    # Consecutive images as a slice: indices would copy a stack that may fill half of the memory.
-    if np.all(np.diff(order) == 1):
-        return slice(int(order[0]), int(order[-1]) + 1)
-    return order
 
 
 def _part(block: StackBlock, window: Window) -> StackBlock:

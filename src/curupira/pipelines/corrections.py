@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ from odc.geo.geobox import GeoBox
 
 from curupira.blocks import Window
 from curupira.cube.codec import ANGLE_BANDS
-from curupira.cube.reader import CubeReader
+from curupira.cube.reader import CubeReader, Wanted
 from curupira.preprocess.quality import QualityParams, platform_offset
 from curupira.records import Acquisition, Scene
 
@@ -98,6 +98,13 @@ class CorrectedReader(CubeReader):
     def __reduce__(self) -> tuple[object, ...]:
         shape = self.whole.shape
         return (CorrectedReader, (self.path, self.snapshot, shape, self.corrections))
+
+    def holding(self, wanted: Mapping[Wanted, Window]) -> Self:
+        """As ``CubeReader.holding``; a moved image is held where its ground lies."""
+        moves = {name: max(abs(c.move_y), abs(c.move_x)) for name, c in self.corrections.items()}
+        return super().holding(
+            {key: w.grow(moves.get(key[1], 0), self.whole) for key, w in wanted.items()}
+        )
 
     def read(self, orbit: int, scene_id: str, band: str, window: Window) -> npt.NDArray[np.float32]:
         """As ``CubeReader.read``; what is moved in from beyond the grid is NaN.

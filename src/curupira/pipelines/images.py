@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -145,42 +145,75 @@ def _track(acquisition: Acquisition) -> tuple[str, int]:
     return acquisition.sensor, acquisition.relative_orbit
 
 
+def hold(detector: Detector, images: Sequence[Image], window: Window) -> Detector:
+    """The detector, with all that ``read_block`` reads within a window in memory, undecoded."""
+    wanted = {
+        (scene.relative_orbit, scene.scene_id, band): around.intersect(window)
+        for image in images
+        for scene, around, _ in _views(image)
+        for band in scene.assets
+        if band != "vv" or detector.params.needs_vv
+    }
+    return replace(detector, reader=detector.reader.holding(wanted))
+
+
 def read_block(detector: Detector, images: Sequence[Image], window: Window) -> StackBlock:
     """Read the stack of a window; of one pass, a later slice fills the gaps of an earlier one."""
     shape = (len(images), *window.shape)
-    bands = ("vh", "vv") if detector.params.needs_vv else ("vh",)
-    power = {band: np.full(shape, np.nan, dtype=np.float32) for band in bands}
-    vh = power["vh"]
-    lia: npt.NDArray[np.float32] | None = None
+    names = ("vh", "vv") if detector.params.needs_vv else ("vh",)
+    stacks = {name: np.empty(shape, dtype=np.float32) for name in names}
+    near = [s for i in images for s, around, _ in _views(i) if not around.intersect(window).empty]
+    if any("lia" in scene.assets for scene in near):
+        stacks["lia"] = np.empty(shape, dtype=np.float32)
     for k, image in enumerate(images):
-        acquired = zip(image.acquisition.scenes, image.windows, image.usable, strict=True)
-        for scene, around, usable in acquired:
-            part = around.intersect(window)
-            if part.empty:
-                continue
-            place = part.relative_to(window).slices
-            values = detector.reader.read(scene.relative_orbit, scene.scene_id, "vh", part)
-            good = within_angles(detector, scene, part)
-            if usable is not None:
-                good &= rasterise([usable], detector.grid, part)
-            gaps = np.isnan(vh[k][place]) & good
-            vh[k][place][gaps] = values[gaps]
-            if "vv" in bands and "vv" in scene.assets:
-                values = detector.reader.read(scene.relative_orbit, scene.scene_id, "vv", part)
-                power["vv"][k][place][gaps] = values[gaps]
-            if "lia" in scene.assets:
-                if lia is None:
-                    lia = np.full(shape, np.nan, dtype=np.float32)
-                angles = detector.reader.read(scene.relative_orbit, scene.scene_id, "lia", part)
-                lia[k][place][gaps] = angles[gaps]
+        _read_image(detector, image, window, {name: stack[k] for name, stack in stacks.items()})
     return StackBlock(
-        vh=vh,
+        vh=stacks["vh"],
         times=_times([i.acquisition for i in images]),
-        vv=power.get("vv"),
-        lia_deg=lia,
+        vv=stacks.get("vv"),
+        lia_deg=stacks.get("lia"),
         orbit=_orbits([i.acquisition for i in images]),
         origin=(window.y0, window.x0),
     )
+
+
+def _views(image: Image) -> Iterator[tuple[Scene, Window, BaseGeometry | None]]:
+    return zip(image.acquisition.scenes, image.windows, image.usable, strict=True)
+
+
+def _read_image(
+    detector: Detector, image: Image, window: Window, out: Mapping[str, npt.NDArray[np.float32]]
+) -> None:
+    """Fill the bands of one acquisition; what no scene shows is NaN."""
+    for values in out.values():
+        values.fill(np.nan)
+    for scene, around, usable in _views(image):
+        part = around.intersect(window)
+        good = None if part.empty else _good_pixels(detector, scene, usable, part)
+        if good is None:
+            continue
+        place = part.relative_to(window).slices
+        gaps = good & np.isnan(out["vh"][place])
+        for name in out if gaps.any() else ():
+            if name == "vh" or name in scene.assets:
+                values = detector.reader.read(scene.relative_orbit, scene.scene_id, name, part)
+                np.copyto(out[name][place], values, where=gaps)
+
+
+def _good_pixels(
+    detector: Detector, scene: Scene, usable: BaseGeometry | None, part: Window
+) -> npt.NDArray[np.bool_] | None:
+    """Which pixels of a window a scene may be used in; None: not one."""
+    good = within_angles(detector, scene, part)
+    if usable is None:
+        return good
+    affine = detector.grid.affine
+    (west, north), (east, south) = affine * (part.x0, part.y0), affine * (part.x1, part.y1)
+    outline = shapely.box(west, south, east, north)
+    if not usable.intersects(outline):
+        return None
+    # Burning a polygon costs as much as detecting; most blocks lie within.
+    return good if usable.covers(outline) else good & rasterise([usable], detector.grid, part)
 
 
 def within_angles(detector: Detector, scene: Scene, window: Window) -> npt.NDArray[np.bool_]:

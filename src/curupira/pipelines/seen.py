@@ -64,8 +64,12 @@ def seen_layers(
     if block.lia_deg is not None:
         valid &= lia_mask(block.lia_deg[index], params.geometry)
     last = np.full(inner.shape, NO_FLAG, dtype=np.int32)
-    for day, image in zip(days_since_2020(block.times), valid, strict=True):
-        last[image] = day
+    days = days_since_2020(block.times)
+    for day, image in zip(days[::-1], valid[::-1], strict=True):
+        unseen = last == NO_FLAG
+        if not unseen.any():
+            break
+        last[unseen & image] = day
     now = valid[-1] if len(valid) else np.zeros(inner.shape, dtype=bool)
     code = np.where(now, Seen.OBSERVED, Seen.NOT_OBSERVED).astype(np.uint8)
     code[now & (layers.n_alerts == NOT_OBSERVED)] = Seen.NOT_JUDGED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -13,12 +14,14 @@ from shapely.geometry.base import BaseGeometry
 
 from curupira.blocks import Executor, Window, split
 from curupira.codes import NOT_OBSERVED, IntensityClass, Status
+from curupira.cube.layout import CHUNK
 from curupira.detect.layers import Layers, block_layers
 from curupira.pipelines.images import (
     Detector,
     Image,
     bounding_window,
     footprint,
+    hold,
     on_grid,
     rasterise,
     read_block,
@@ -34,11 +37,15 @@ from curupira.vectorise.polygons import extract
 
 #: Arrays of the stack's size alive at once in a block (stack, dB, stabilised, filtered, scratch).
 COPIES = 6
+#: Bytes a pixel of a block's results, and the results of a thread that wait to be written.
+_RESULT_BYTES, _RESULTS = 32, 2
+#: Side of a region in chunks of the cube. The halo of a region of n x n chunks touches (n + 2)^2.
+_REGION_CHUNKS = 4
 
 
 @dataclass(frozen=True)
 class Task:
-    """One block of one acquisition."""
+    """One region of one acquisition: read at once, worked on block by block."""
 
     detector: Detector
     images: tuple[Image, ...]
@@ -95,11 +102,11 @@ def detect_acquisition(
     masked = rasterise(sar_mask, detector.grid, area)
     tasks = (
         Task(detector, stack, acquisition.day, w, masked[w.relative_to(area).slices])
-        for w in split(area, tile_size(detector, len(images)))
+        for w in split(area, region_size(detector, stack))
     )
     chunks: list[AlertPixels] = []
     counts = np.zeros(3, dtype=np.int64)
-    for result in run_blocks(detect_block, tasks):
+    for result in itertools.chain.from_iterable(run_blocks(detect_region, tasks)):
         counts += (result.monitored, result.masked, result.unobserved)
         chunks.append(result.pixels)
         on_block(result.window, result.layers, result.seen)
@@ -111,8 +118,28 @@ def detect_acquisition(
     return Detection(observations, float(monitored), float(hidden), float(unobserved))
 
 
+def detect_region(task: Task) -> list[BlockResult]:
+    """Read a region's codes with their halo, and detect block by block."""
+    detector = task.detector
+    whole = Window(0, detector.grid.shape.y, 0, detector.grid.shape.x)
+    if (detector.masks.read_zones(task.window) == MONITORED).any():
+        outer = task.window.grow(detector.params.halo, whole)
+        detector = hold(detector, task.images, outer)
+    return [
+        detect_block(
+            replace(
+                task,
+                detector=detector,
+                window=window,
+                sar_mask=task.sar_mask[window.relative_to(task.window).slices],
+            )
+        )
+        for window in split(task.window, tile_size(detector, len(task.images)))
+    ]
+
+
 def detect_block(task: Task) -> BlockResult:
-    """Read a block's stack with its halo, detect, and trim."""
+    """Detect in a block with its halo, and trim."""
     detector, params = task.detector, task.detector.params
     whole = Window(0, detector.grid.shape.y, 0, detector.grid.shape.x)
     outer = task.window.grow(params.halo, whole)
@@ -186,7 +213,17 @@ def to_observations(
 
 
 def tile_size(detector: Detector, images: int) -> int:
-    """Side of a block such that all threads' stacks together fit into the memory allowed."""
-    budget = detector.memory / detector.threads
+    """Side of a block such that all threads' stacks together fit into a quarter of the memory."""
+    budget = detector.memory / detector.threads / 4
     side = int((budget / (4 * COPIES * max(images, 1))) ** 0.5)
     return max(64, min(detector.tile_px, side))
+
+
+def region_size(detector: Detector, images: Sequence[Image]) -> int:
+    """Side of a region such that all threads' codes and results fit into the rest."""
+    bands = max((len(s.assets) for i in images for s in i.acquisition.scenes), default=1)
+    pixel = 2 * bands * len(images) + _RESULTS * _RESULT_BYTES
+    side = int((detector.memory / detector.threads * 3 / 4 / pixel) ** 0.5)
+    chunks = min(side // CHUNK, _REGION_CHUNKS)
+    tile = tile_size(detector, len(images))
+    return chunks * CHUNK if chunks else max(side // tile, 1) * tile

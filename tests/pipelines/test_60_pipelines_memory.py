@@ -1,0 +1,144 @@
+"""A detection holds what ``[compute] memory`` allows, however large the scene."""
+
+from __future__ import annotations
+
+import tracemalloc
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from odc.geo.geobox import GeoBox
+
+from curupira import presets
+from curupira.blocks import Window, executor
+from curupira.codes import OrbitState
+from curupira.cog import write_cog
+from curupira.cube.archive import Cube
+from curupira.grid import LONLAT, project
+from curupira.pipelines.corrections import Correction, corrected
+from curupira.pipelines.images import Detector, hold, read_block, usable_image
+from curupira.pipelines.masks import MONITORED, ZONES, MaskSet
+from curupira.pipelines.warn import Detection, detect_acquisition, region_size
+from curupira.records import Acquisition, Asset, Scene
+
+CRS = "EPSG:32721"
+IMAGES, ROWS, COLUMNS = 30, 1024, 1536
+MEMORY = 60_000_000
+
+
+def scene_of(columns: int, folder: Path) -> tuple[Detector, list[Acquisition]]:
+    """A cube of forest with a clearing, its masks, and its images."""
+    grid = GeoBox.from_bbox(
+        (500_000, 9_500_000 - 20 * ROWS, 500_000 + 20 * columns, 9_500_000), crs=CRS, resolution=20
+    )
+    cube = Cube.open(folder / "cube", grid, create=True)
+    power = np.random.default_rng(1).gamma(4.4, 0.04 / 4.4, (ROWS, columns)).astype(np.float32)
+    known = []
+    for n in range(IMAGES):
+        moment = datetime(2022, 1, 3, 9, 30, tzinfo=UTC) + timedelta(days=24 * n)
+        image = np.roll(power, 37 * n, axis=(0, 1))
+        if n >= IMAGES - 3:
+            image[500:530, 480:520] *= 0.3
+        name = f"image_{n}"
+        with cube.scene_writer(83, name, moment) as writer:
+            writer.write("vh", Window(0, ROWS, 0, columns), image)
+        known.append(
+            Acquisition(
+                (
+                    Scene(
+                        scene_id=name,
+                        platform="sentinel-1a",
+                        acquired=moment,
+                        created=moment,
+                        relative_orbit=83,
+                        orbit_state=OrbitState.DESCENDING,
+                        footprint=project(grid.extent.geom, CRS, LONLAT),
+                        assets={"vh": Asset("nowhere.tif")},
+                    ),
+                )
+            )
+        )
+    zones = np.full((1, ROWS, columns), MONITORED, dtype=np.uint8)
+    write_cog(folder / ZONES, zones, grid, nodata=None)
+    detector = Detector(
+        grid=grid,
+        preset=presets.load("deter_r"),
+        reader=cube.reader(),
+        masks=MaskSet(folder, {"has_distance": False}),
+        config_hash="",
+        tile_px=512,
+        memory=MEMORY,
+        threads=1,
+    )
+    return detector, known
+
+
+def detected(detector: Detector, known: list[Acquisition]) -> tuple[Detection, int]:
+    """What the last image shows, and the most bytes held meanwhile."""
+    with executor(workers=1) as run:
+        found = detect_acquisition(detector, known[-1], known, [], run, lambda *_: None)
+        tracemalloc.start()
+        try:
+            again = detect_acquisition(detector, known[-1], known, [], run, lambda *_: None)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert plain(again) == plain(found)
+    return found, peak
+
+
+def plain(detection: Detection) -> list[tuple[str, str]]:
+    """Observations as text: an unknown distance, NaN, is not equal to itself."""
+    return [(o.geometry.wkt, repr(o)) for o in detection.observations]
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[Detector, list[Acquisition]]:
+    return scene_of(COLUMNS, tmp_path_factory.mktemp("large"))
+
+
+def test_memory_does_not_grow_with_the_scene(
+    large: tuple[Detector, list[Acquisition]], tmp_path: Path
+) -> None:
+    small = scene_of(512, tmp_path)
+    _, of_small = detected(*small)
+    found, of_large = detected(*large)
+    assert 4 * IMAGES * ROWS * COLUMNS > 3 * MEMORY
+    assert of_large < MEMORY
+    # Planes of one or two bytes a pixel and the results in flight may grow, not stacks.
+    assert of_large - of_small < 8 * ROWS * (COLUMNS - 512)
+    assert found.observations
+
+
+def test_moved_images_are_held_where_they_were_moved_from(
+    large: tuple[Detector, list[Acquisition]],
+) -> None:
+    detector, known = large
+    moved = {
+        "image_3": Correction(move_y=-4, move_x=7),
+        "image_5": Correction(offset_db=0.3),
+    }
+    reader = corrected(detector.reader, moved, detector.grid)
+    images = [usable_image(a, detector) for a in known[2:7]]
+    for region in (Window(500, 540, 505, 560), Window(0, 30, COLUMNS - 40, COLUMNS)):
+        plain = read_block(replace(detector, reader=reader), images, region)
+        held = hold(replace(detector, reader=reader), images, region)
+        assert held.reader is not reader
+        np.testing.assert_array_equal(read_block(held, images, region).vh, plain.vh)
+    assert np.isnan(plain.vh[1, :4]).all()
+    assert np.isnan(plain.vh[1, :, -7:]).all()
+
+
+def test_memory_decides_how_much_is_read_at_once_and_no_result(
+    large: tuple[Detector, list[Acquisition]],
+) -> None:
+    detector, known = large
+    few, held = detected(detector, known)
+    much = replace(detector, memory=20 * MEMORY)
+    assert region_size(much, []) > region_size(detector, [])
+    many, held_more = detected(much, known)
+    assert held_more > 1.5 * held
+    assert plain(few) == plain(many)
+    assert few.monitored_km2 == many.monitored_km2 > 0
