@@ -79,8 +79,15 @@ def accuracy_json(judged: Sequence[Judged]) -> dict[str, Any]:
 
 
 def field_accuracy_json(judged: Sequence[Judged]) -> dict[str, Any]:
-    """The same of warnings that were visited, which nobody drew: each counts once."""
-    return accuracy_json([replace(j, probability=1.0) for j in judged])
+    """The same of warnings that were visited, each counted once; without intervals.
+
+    Nobody drew them: an interval would speak of warnings that they do not stand for.
+    """
+    found = accuracy_json([replace(j, probability=1.0) for j in judged])
+    return {
+        name: {way: e | {"low": None, "high": None} for way, e in ways.items()}
+        for name, ways in found.items()
+    }
 
 
 def by_year(found: Sequence[Assessed]) -> list[dict[str, Any]]:
