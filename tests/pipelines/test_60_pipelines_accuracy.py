@@ -32,7 +32,7 @@ def found(district):
 
 
 def test_command_writes_the_contracts_keys(district, tmp_path):
-    numbers, html = tmp_path / "a.json", tmp_path / "a.html"
+    numbers, html = tmp_path / "new" / "a.json", tmp_path / "new" / "a.html"
     result = CliRunner().invoke(
         app,
         ["accuracy", "-w", str(district), "--truth", str(district / "truth.gpkg"),

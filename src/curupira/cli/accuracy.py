@@ -43,6 +43,7 @@ def accuracy(
 
     Example: `curupira accuracy -w district --truth district/truth.gpkg --min-area-ha 0.4`
     """
+    from curupira.cog import write_atomic
     from curupira.config import Workspace
     from curupira.pipelines import accuracy as pipeline
 
@@ -52,9 +53,9 @@ def accuracy(
     for line in pipeline.in_words(found):
         say(line)
     if as_json is not None:
-        as_json.write_text(json.dumps(found.document(), indent=2), encoding="utf-8")
+        write_atomic(as_json, json.dumps(found.document(), indent=2).encode())
     if output is not None:
-        output.write_text(pipeline.page(found), encoding="utf-8")
+        write_atomic(output, pipeline.page(found).encode())
         say(f"wrote {output}")
 
 

@@ -45,6 +45,7 @@ def calibrate(
 
     Example: `curupira calibrate -w tapajos --far-m 2000 -o calibration.html`
     """
+    from curupira.cog import write_atomic
     from curupira.config import Workspace
     from curupira.pipelines import calibrate as pipeline
 
@@ -56,7 +57,7 @@ def calibrate(
     for line in pipeline.in_words(found):
         say(line)
     if as_json is not None:
-        as_json.write_text(json.dumps(found.document(), indent=2), encoding="utf-8")
+        write_atomic(as_json, json.dumps(found.document(), indent=2).encode())
     if output is not None:
         pipeline.write_picture(found, output)
         say(f"wrote {output}")

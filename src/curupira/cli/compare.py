@@ -55,6 +55,7 @@ def compare(
 
     Example: `curupira compare --reference deter_amz.zip -w tapajos --json beside.json`
     """
+    from curupira.cog import write_atomic
     from curupira.config import Workspace
     from curupira.pipelines import compare as pipeline
 
@@ -64,9 +65,9 @@ def compare(
         say(line)
     if as_json is not None:
         text = json.dumps(pipeline.document(found), indent=2, allow_nan=False)
-        as_json.write_text(text, encoding="utf-8")
+        write_atomic(as_json, text.encode())
     if output is not None:
-        output.write_text(pipeline.page(found, reference.name), encoding="utf-8")
+        write_atomic(output, pipeline.page(found, reference.name).encode())
         say(f"wrote {output}")
 
 
