@@ -34,6 +34,9 @@ from curupira.store import warning as warnings
 from curupira.store.session import Store
 
 CHROMIUM = "/usr/bin/chromium"
+#: Patience with a machine that does other work as well, milliseconds.
+PATIENCE = 30_000
+expect.set_options(timeout=PATIENCE)
 FLAGS = [
     "--no-sandbox",
     "--use-angle=swiftshader",
@@ -143,7 +146,7 @@ class Visits:
 
     def open(self, path: str = "/", size: dict[str, int] = DESK, *, user: str = "") -> Page:
         context = self.browser.new_context(viewport=size, locale="en-GB", base_url=self.base)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE)
         context.route("**/*", self._guard)
         self.contexts.append(context)
         page = context.new_page()
@@ -173,7 +176,7 @@ class Visits:
     def shot(self, page: Page, name: str) -> None:
         """A screenshot once the maps are drawn."""
         page.wait_for_load_state("networkidle")
-        expect(page.locator(".maplibregl-map[aria-busy=true]")).to_have_count(0, timeout=15_000)
+        expect(page.locator(".maplibregl-map[aria-busy=true]")).to_have_count(0)
         page.screenshot(path=self.screens / f"{name}.png")
 
 
