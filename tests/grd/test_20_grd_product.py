@@ -6,7 +6,6 @@ import subprocess
 import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from grd_samples import S1A, S1B, scene
 
 from curupira.errors import ConfigError, InputError, SourceError
 from curupira.grd import fields
-from curupira.grd.product import check_slices, open_product
+from curupira.grd.product import open_product
 
 ALL = slice(0, 400), slice(0, 500)
 
@@ -222,24 +221,6 @@ def test_mixed_files(copy, tmp_path):
     shutil.copy(other / "annotation" / path.name, path)
     with pytest.raises(InputError, match=r"files of different products are mixed \(VH"):
         open_product(copy)
-
-
-def test_slices(safe):
-    product = open_product(safe)
-
-    def other(**changes):
-        annotation = {p: replace(a, **changes) for p, a in product.annotation.items()}
-        return replace(product, annotation=annotation)
-
-    first = product.first
-    after = other(start=first.stop, slice_number=6)
-    assert check_slices([after, product]) == [product, after]
-    with pytest.raises(InputError, match="slice 7 does not follow slice 5"):
-        check_slices([product, other(start=first.stop, slice_number=7)])
-    with pytest.raises(InputError, match="slice 5 does not follow slice 5"):
-        check_slices([product, product])
-    with pytest.raises(InputError, match=r"different passes are mixed .*orbit 36376"):
-        check_slices([product, other(start=first.stop, slice_number=6, absolute_orbit=36376)])
 
 
 def test_no_product(tmp_path):

@@ -6,7 +6,6 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -314,35 +313,3 @@ def _check_consistent(product: Product) -> None:
                 where=product.name,
                 remedy=_AGAIN,
             )
-
-
-def check_slices(products: Sequence[Product]) -> list[Product]:
-    """Slices of one pass in time order.
-
-    Raises
-    ------
-    InputError
-        If they are not all of one platform, orbit and set of polarisations, one comes twice, or
-        one between them is missing.
-    """
-    ordered = sorted(products, key=lambda p: p.first.start)
-    for before, after in pairwise(ordered):
-        one, other = before.first, after.first
-        if (one.platform, one.absolute_orbit, before.polarisations) != (
-            other.platform,
-            other.absolute_orbit,
-            after.polarisations,
-        ):
-            raise InputError(
-                f"slices of different passes are mixed ({one.platform} orbit "
-                f"{one.absolute_orbit}, {other.platform} orbit {other.absolute_orbit})",
-                where=after.name,
-                remedy="process each pass on its own",
-            )
-        if other.slice_number - one.slice_number != 1:
-            raise InputError(
-                f"slice {other.slice_number} does not follow slice {one.slice_number}",
-                where=after.name,
-                remedy="give every slice from the first to the last, once",
-            )
-    return ordered
