@@ -23,7 +23,8 @@ from curupira.mining.composite import coarsen, composite
 from curupira.mining.dataset import PatchSet
 from curupira.mining.params import MiningParams
 from curupira.mining.scene import RadarScene, read_bands
-from curupira.simulate.mining_region import MiningLand, Tile, load_mining_land, make_tile, render
+from curupira.simulate.mining_params import MiningLand, load_mining_land
+from curupira.simulate.mining_region import Tile, make_tile, render
 from curupira.simulate.params import load_world
 from curupira.simulate.speckle import SpeckleBank
 

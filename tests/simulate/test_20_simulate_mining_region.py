@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from curupira.simulate import mining_region as mr
-from curupira.simulate.mining_region import load_mining_land, make_tile, render
+from curupira.simulate.mining_params import load_mining_land
+from curupira.simulate.mining_region import make_tile, render
 from curupira.simulate.params import load_world
 from curupira.simulate.speckle import SpeckleBank
 

@@ -9,22 +9,19 @@ Rivers with sandbars, fish ponds, pasture and burnt pasture are laid over the re
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from datetime import date
-from importlib import resources
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
 from scipy import ndimage
 
 from curupira.simulate.fields import Field32, gaussian_field
+from curupira.simulate.mining_params import MiningLand, Region
 from curupira.simulate.params import generator
 from curupira.simulate.speckle import SpeckleBank
 
-Pair = tuple[float, float]
 Codes = npt.NDArray[np.int8]
 
 FOREST, STREAM, RIVER, SANDBAR, PASTURE, BURNT, FISH_POND, SECONDARY = range(8)
@@ -32,85 +29,6 @@ BARE, POND, SPOIL, TREES = range(8, 12)
 _WATER = (RIVER, FISH_POND, POND)
 _RIVER_SIGMA_PX, _PATCH_SIGMA_PX, _PART_SIGMA_PX = 110.0, 30.0, 2.0
 _NOISE_FLOOR = (10**-2.6, 10**-2.7)
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ForestLand(_Section):
-    """Levels and spreads of forest (dB)."""
-
-    level_db: Pair
-    type_db: float = Field(ge=0)
-    texture_db: float = Field(ge=0)
-    date_sd_db: float = Field(ge=0)
-
-
-class MineLand(_Section):
-    """What a mine is made of and how it lies."""
-
-    parts: dict[str, float]
-    bare_db: Pair
-    pond_db: Pair
-    spoil_db: Pair
-    between_db: float = Field(ge=0)
-    share_sd_ln: float = Field(ge=0)
-    patch_sd_ln: float = Field(ge=0)
-    patch_px: int = Field(ge=8)
-    fresh: Pair
-    reach_m: float = Field(gt=0)
-    stream_sigma_px: float = Field(gt=3)
-
-
-class CoverLand(_Section):
-    """Levels of what can be taken for a mine, and their change over the year."""
-
-    stream_db: Pair
-    river_db: Pair
-    sandbar_db: Pair
-    pasture_db: Pair
-    burnt_db: Pair
-    fish_pond_db: Pair
-    secondary_db: Pair
-    between_db: float = Field(ge=0)
-    season_db: float = Field(ge=0)
-    wind_sd_db: float = Field(ge=0)
-    burnt_days: int = Field(ge=0)
-
-
-class Region(_Section):
-    """How much of what a region has."""
-
-    mined_share: float = Field(gt=0, lt=1)
-    rivers: float = Field(ge=0)
-    sandbar_share: float = Field(ge=0, le=1)
-    pasture_share: float = Field(ge=0, le=0.5)
-    burnt_share: float = Field(ge=0, le=1)
-    ponds: float = Field(ge=0)
-    secondary_share: float = Field(ge=0, le=0.5)
-    driest_day: int = Field(ge=1, le=366)
-
-
-class MiningLand(_Section):
-    """All numbers of ``mining_region.toml``."""
-
-    dates: list[date]
-    test_date: date
-    pixel_m: float = Field(gt=0)
-    forest: ForestLand
-    mine: MineLand
-    cover: CoverLand
-    region: dict[str, Region]
-
-
-def load_mining_land(**changes: dict[str, Any]) -> MiningLand:
-    """The numbers of the package; a variant changes options of a section, e.g. ``mine={...}``."""
-    source = resources.files("curupira") / "simulate" / "mining_region.toml"
-    document = tomllib.loads(source.read_text(encoding="utf-8"))
-    for name, section in changes.items():
-        document[name] = {**document[name], **section}
-    return MiningLand.model_validate(document)
 
 
 @dataclass(frozen=True)
