@@ -191,6 +191,8 @@ def compare(size: int, work: Path) -> dict[str, Any]:
     report |= agreement(Path(report["ours"]["folder"]), work / "gtc.tif", lines, columns)
     mine = read(Path(report["ours_rtc"]["folder"]) / "vv.tif")[small:-small, small:-small]
     report["rtc_difference_db"] = spread(squares(mine, read(work / "srtc.tif")))
+    for name in ("ours", "ours_rtc"):
+        del report[name]["folder"]
     return report
 
 
