@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,11 +14,26 @@ ROOT = Path(__file__).parents[2]
 SEED = 12
 
 
-def test_a_disturbed_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The runs' processes import the campaign by its name.
-    monkeypatch.syspath_prepend(str(ROOT))
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A campaign with its images, which are taken once."""
+    with pytest.MonkeyPatch.context() as patch:
+        # The runs' processes import the campaign by its name.
+        patch.syspath_prepend(str(ROOT))
+        faults = importlib.import_module("benchmarks.faults")
+        yield faults.Campaign(tmp_path_factory.mktemp("faults"), seed=SEED)
+
+
+@pytest.fixture
+def campaign(made: Any) -> Any:
+    """The campaign, with nothing counted yet."""
+    fresh = copy.copy(made)
+    fresh.tally = type(made.tally)()
+    return fresh
+
+
+def test_a_disturbed_life(campaign: Any) -> None:
     faults = importlib.import_module("benchmarks.faults")
-    campaign = faults.Campaign(tmp_path, seed=SEED)
     campaign.calm()
     tally = campaign.play(1)
     assert sum(tally.runs.values()) >= 4
@@ -27,11 +45,9 @@ def test_a_disturbed_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "warning lost: 0" in page
 
 
-def test_the_campaign_notices_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_campaign_notices_losses(campaign: Any, tmp_path: Path) -> None:
     """A check that cannot fail proves nothing: here a warning is missing, and a file cut."""
-    monkeypatch.syspath_prepend(str(ROOT))
     faults = importlib.import_module("benchmarks.faults")
-    campaign = faults.Campaign(tmp_path, seed=1)
     world = campaign.world
     shots = [*campaign.batches[0], *campaign.batches[1]]
     workspace = world.workspace(tmp_path / "ws", shots, delivery=faults.DELIVERY)
