@@ -176,7 +176,11 @@ def _client(scheduler: str) -> Iterator[Client]:
     if kind == "local" and rest.isdigit() and int(rest) > 0:
         with (
             LocalCluster(  # type: ignore[no-untyped-call]
-                n_workers=int(rest), threads_per_worker=1, dashboard_address=None, processes=True
+                n_workers=int(rest),
+                threads_per_worker=1,
+                # Any free port: with None it asks for 8787 and warns where that is taken.
+                dashboard_address="127.0.0.1:0",
+                processes=True,
             ) as cluster,
             Client(cluster) as client,  # type: ignore[no-untyped-call]
         ):

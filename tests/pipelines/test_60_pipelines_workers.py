@@ -22,7 +22,7 @@ SMALL, LITTLE = {"tile_px": 64}, {"memory": "8MB"}
 
 
 class Death(WorkerPlugin):
-    """Kills a worker in the middle of its third task, and the next one likewise."""
+    """Kills a worker in the middle of its first task, and the next one likewise."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -30,7 +30,7 @@ class Death(WorkerPlugin):
 
     def transition(self, key: Any, start: str, finish: str, **_: Any) -> None:
         self.begun += finish == "executing" and "detect_region" in str(key)
-        for n in range(DEATHS if self.begun == 3 else 0):
+        for n in range(DEATHS if self.begun == 1 else 0):
             try:
                 (self.folder / f"death_{n}").touch(exist_ok=False)
             except FileExistsError:
@@ -55,7 +55,7 @@ def mortal(tmp_path: Path) -> Iterator[LocalCluster]:
     """A scheduler and two workers, which die and are replaced."""
     with (
         LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", processes=True
         ) as cluster,
         Client(cluster) as client,
     ):

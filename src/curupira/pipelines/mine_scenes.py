@@ -55,7 +55,7 @@ def open_images(texts: Sequence[str], scale: Scale, params: MiningParams) -> lis
         If an image is unusable or has other pixels; if a composite is wanted and there are too few
         dates, or they do not share a grid.
     """
-    opened = []
+    opened: list[RadarScene] = []
     for text in texts:
         scene = _at_pixel(open_scene(text, scale), params.patches.pixel_m)
         check_grid(scene.grid, params.patches.pixel_m, where=text)
