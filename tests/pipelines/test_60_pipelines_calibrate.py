@@ -73,8 +73,8 @@ def test_command_writes_numbers_and_figure_and_changes_nothing(district, tmp_pat
 
 
 def test_figure_is_png_or_html(found, tmp_path):
-    write_picture(found, tmp_path / "f.png")
-    assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
+    write_picture(found, tmp_path / "new" / "f.png")
+    assert (tmp_path / "new" / "f.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ConfigError, match="neither"):
         write_picture(found, tmp_path / "f.pdf")
 

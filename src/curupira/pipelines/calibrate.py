@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from shapely.geometry.base import BaseGeometry
 
 from curupira.blocks import Window, split
+from curupira.cog import write_atomic
 from curupira.config import Workspace
 from curupira.cube.archive import Cube
 from curupira.detect.baseline import deseasonalise, despeckle
@@ -323,7 +325,9 @@ def write_picture(found: Calibration, path: Path) -> None:
     """
     figure = distance_figure(found.view)
     if path.suffix.lower() == ".png":
-        figure.savefig(path, dpi=LINE_DPI)
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png", dpi=LINE_DPI)
+        write_atomic(path, picture.getvalue())
         return
     if path.suffix.lower() not in (".html", ".htm"):
         raise ConfigError("neither .png nor .html", where=path, remedy="name the file so")
