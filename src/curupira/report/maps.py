@@ -93,7 +93,7 @@ def warnings_map(
     axes = figure.add_subplot()
     axes.imshow(rgb(image), extent=extent(grid), origin="upper")
     outline = _draw_area(axes, area, grid, "white")
-    left, right, _, _ = extent(grid)
+    left, right, bottom, top = extent(grid)
     entries = draw_warnings(
         axes, here, symbol_below_m=_SYMBOL_BELOW_IN * (right - left) / _AXES_WIDTH_IN
     )
@@ -101,7 +101,9 @@ def warnings_map(
     north_arrow(axes, grid)
     draw_lonlat(axes, grid)
     _frame(axes, grid)
-    axes.set_title(title, fontsize=TEXT_PT + 1, loc="left", color=INK, fontweight="bold")
+    # Beside a narrow map's title there is no room for the scale bar.
+    pad = 20 if 2 * (right - left) < top - bottom else 6
+    axes.set_title(title, fontsize=TEXT_PT + 1, loc="left", color=INK, fontweight="bold", pad=pad)
     _legend(figure, [*entries, outline])
     return figure
 
