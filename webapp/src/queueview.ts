@@ -201,7 +201,8 @@ class QueueView implements View {
         this.at = i;
       }
       toast(t("queue.undone"));
-      await this.open();
+      // Not awaited: a vote on what is already in sight would be dropped meanwhile.
+      void this.open();
     } catch (error) {
       toast(problem(error), "error");
     } finally {
