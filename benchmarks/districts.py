@@ -188,7 +188,7 @@ def detect(district: District, preset: presets.Preset) -> tuple[Case, pd.DataFra
     rows: list[dict[str, Any]] = []
     due = [a for a in known if a.day >= since]
     with executor(workers=1) as run:
-        old = backlog(detector, known, since, run, district.folder / "masks")
+        old = backlog(detector, known, since, run, district.folder / "masks", lambda *_: {})
         for a in due:
             span, images = select_images(a, known, detector.params)
             window = bounding_window(footprint(a, detector.grid), detector.grid)

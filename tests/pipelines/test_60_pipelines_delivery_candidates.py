@@ -115,11 +115,14 @@ def test_what_could_not_be_sent_goes_later(tmp_path):
     assert len(failed.left) == 1
     outbox.unlink()
     # What a kill left half written is swept away.
-    (workspace.folder / "deliveries" / "mines" / ".curupira_x.part").mkdir()
+    half = workspace.folder / "deliveries" / "mines" / "candidates" / ".curupira_x.part"
+    half.mkdir()
     done = deliver(workspace, None, at(1))[0]
     assert (done.chosen, done.sent, done.left) == ({}, failed.left, [])
     assert [p.name for p in packages(workspace)] == done.sent
-    assert not (workspace.folder / "deliveries" / "mines" / ".curupira_x.part").exists()
+    assert not (
+        workspace.folder / "deliveries" / "mines" / "candidates" / ".curupira_x.part"
+    ).exists()
 
 
 @pytest.mark.parametrize(

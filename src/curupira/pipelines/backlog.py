@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime
 from pathlib import Path
 
 import shapely
@@ -12,12 +13,16 @@ from shapely.geometry.base import BaseGeometry
 
 from curupira.blocks import Executor
 from curupira.cog import write_atomic
+from curupira.pipelines.corrections import Correction, corrected, digest_with
 from curupira.pipelines.images import Detector, input_hash, season_refusal, select_images
 from curupira.pipelines.sar_mask import SarMaskParams
 from curupira.pipelines.warn import detect_acquisition
 from curupira.records import Acquisition
 
 FILE = "backlog.json"
+
+#: Corrections of images by scene id, as they were known at a time.
+Corrections = Callable[[Sequence[Acquisition], datetime], Mapping[str, Correction]]
 
 
 def backlog(
@@ -26,6 +31,7 @@ def backlog(
     since: date,
     run_blocks: Executor,
     folder: Path,
+    corrections: Corrections,
 ) -> list[BaseGeometry]:
     """Geometries in the grid's CRS of what the last images before ``since`` show.
 
@@ -39,6 +45,8 @@ def backlog(
         Acquisitions in time order, of any orbit.
     folder
         Keeps the answer, as ``backlog.json``, until one of the inputs changes.
+    corrections
+        What the quality gate found of the images.
 
     Returns
     -------
@@ -55,11 +63,13 @@ def backlog(
         _, images = select_images(acquisition, known, detector.params)
         if season_refusal(acquisition, images, detector.params) is not None:
             continue
-        digest = input_hash(detector, images, [])
+        known_then = corrections(images, acquisition.acquired)
+        digest = digest_with(input_hash(detector, images, []), known_then)
         if digest in kept:
             found[digest] = kept[digest]
             continue
-        shown = detect_acquisition(detector, acquisition, images, [], run_blocks, lambda *_: None)
+        seeing = replace(detector, reader=corrected(detector.reader, known_then, detector.grid))
+        shown = detect_acquisition(seeing, acquisition, images, [], run_blocks, lambda *_: None)
         found[digest] = [o.geometry.wkb_hex for o in shown.observations]
     if found != kept:
         folder.mkdir(parents=True, exist_ok=True)

@@ -39,6 +39,9 @@ _ALL = "."
 class CandidateTarget(Target):
     """One target of candidates during one delivery."""
 
+    # Apart from those of warnings, which the target may have been one of before, or become.
+    within = "candidates"
+
     def _plan(self) -> None:
         self.outcome.chosen = _changes(_state(self._rows()), self._last())
         self.outcome.left = self._waiting()
@@ -71,7 +74,9 @@ class CandidateTarget(Target):
     def _packages(self) -> list[Path]:
         if not self.folder.is_dir():
             return []
-        return sorted(p for p in self.folder.iterdir() if PACKAGE.fullmatch(p.name) and p.is_dir())
+        found = [p for p in self.folder.iterdir() if PACKAGE.fullmatch(p.name) and p.is_dir()]
+        # By time: the prefix before it may have been another one once.
+        return sorted(found, key=lambda p: p.name.split("_")[1])
 
     def _last(self) -> dict[str, str]:
         packages = self._packages()

@@ -70,13 +70,16 @@ class Options:
 class Target:
     """One target of a workspace during one delivery."""
 
+    #: Where its packages lie within the target's folder.
+    within = ""
+
     def __init__(self, workspace: Workspace, store: Store, name: str, options: Options) -> None:
         self.workspace = workspace
         self.store = store
         self.name = name
         self.options = options
         self.params: DeliveryParams = workspace.monitor.delivery[name]
-        self.folder = workspace.folder / FOLDER / name
+        self.folder = workspace.folder / FOLDER / name / self.within
         self.outcome = Outcome(name)
 
     def deliver(self) -> Outcome:

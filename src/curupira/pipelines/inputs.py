@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, datetime
 
 import shapely
 from shapely.geometry.base import BaseGeometry
@@ -77,9 +77,7 @@ class Archive:
         window = bounding_window(footprint(acquisition, detector.grid), detector.grid)
         sar_mask = masking(book, acquisition.day, window, detector)
         sar_mask += self._old_news(window)
-        corrections = self._findings.corrections(
-            images, acquisition.acquired, self.workspace.monitor.quality
-        )
+        corrections = self._corrections(images, acquisition.acquired)
         refusal = season_refusal(acquisition, images, detector.params)
         if refusal is None:
             digest = digest_with(input_hash(detector, images, sar_mask), corrections)
@@ -109,12 +107,17 @@ class Archive:
             on_block,
         )
 
+    def _corrections(self, images: Sequence[Acquisition], at: datetime) -> Mapping[str, Correction]:
+        return self._findings.corrections(images, at, self.workspace.monitor.quality)
+
     def _old_news(self, window: Window) -> list[BaseGeometry]:
         """What was disturbed before monitoring began, within a window."""
         if self._old is None:
             monitor = self.workspace.monitor
             folder = self.workspace.path(monitor.masks.output)
             since = monitor.algorithm.monitor_since
-            self._old = backlog(self.detector, self.known, since, self.run_blocks, folder)
+            self._old = backlog(
+                self.detector, self.known, since, self.run_blocks, folder, self._corrections
+            )
         box = shapely.box(*self.detector.grid[window.slices].boundingbox)
         return [geometry for geometry in self._old if geometry.intersects(box)]
