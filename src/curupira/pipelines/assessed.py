@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -116,7 +116,7 @@ def by_year(found: Sequence[Assessed]) -> list[dict[str, Any]]:
     return rows
 
 
-def field_points(found: Sequence[Assessed], sealed: Collection[str] = ()) -> list[dict[str, Any]]:
+def field_points(found: Sequence[Assessed]) -> list[dict[str, Any]]:
     """Where warnings were visited or overflown, and what that said (the paper's Figure 8)."""
     return [
         {
@@ -127,5 +127,5 @@ def field_points(found: Sequence[Assessed], sealed: Collection[str] = ()) -> lis
             "category": one.judged.category.value,
         }
         for one in found
-        if one.in_field and one.warning_id not in sealed
+        if one.in_field
     ]

@@ -44,7 +44,7 @@ def dashboard(
     people
         Whether the work of the interpreters is shown, by name.
     sealed
-        Warnings whose verdicts are shown in sums only.
+        Warnings whose verdicts are not shown, not even in sums.
     """
     wanted = replace(search, merged=False)
     with store.reading() as session:
@@ -52,7 +52,8 @@ def dashboard(
         issued, flagged = (sums.by_day(session, wanted, k) for k in ("issued", "flagged"))
         delays = sums.delays(session, wanted)
         places = searches.cells(session, wanted, _HEAT_DEG)
-        found = assessed.assessed(session, search)
+        # Of a single warning, or of few, a sum is the verdict itself.
+        found = [a for a in assessed.assessed(session, search) if a.warning_id not in sealed]
         passes = acquisitions.in_order(session)
         work = _interpreters(session) if people else None
     judged = [one.judged for one in found]
@@ -69,7 +70,7 @@ def dashboard(
         "field": assessed.agreement_json(field)
         | {
             "accuracy": assessed.field_accuracy_json(field),
-            "points": assessed.field_points(found, sealed),
+            "points": assessed.field_points(found),
         },
         "years": assessed.by_year(found),
         "timeline_issued": _timeline(issued),
