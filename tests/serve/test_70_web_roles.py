@@ -222,3 +222,27 @@ def test_sensitive_places_and_names_of_people_are_kept_from_the_public(serving: 
         assert nobody.get(path).status_code == 404
     assert "Camp 1" in viewer.get(f"/api/warnings/{secret}").text
     app.state.site.store.close()
+
+
+def test_the_public_cannot_search_by_places_of_a_sensitive_layer(serving: Any) -> None:
+    served = serving()
+    store = served.app.state.site.store
+    with store.transaction() as session:
+        row = warnings.query(session, ids=[served.ids[0]])[0]
+        row.indigenous_territory, row.municipality = "TI Quieta", "Novo Progresso"
+    store.close()
+    document = Workspace.open(served.folder).monitor.model_dump()
+    document["serve"] |= {"sensitive_layers": ("indigenous_territories",)}
+    served.app = create_app(
+        Workspace(served.folder, Monitor.model_validate(document)), secret="of this test"
+    )
+
+    def found(client: Any, text: str) -> list[str]:
+        items = client.get("/api/warnings", params={"territory": text}).json()["items"]
+        return [item["warning_id"] for item in items]
+
+    nobody, viewer = served.client(), served.client("vera")
+    assert found(nobody, "quieta") == []
+    assert found(nobody, "progresso") == [served.ids[0]]
+    assert found(viewer, "quieta") == [served.ids[0]]
+    served.app.state.site.store.close()

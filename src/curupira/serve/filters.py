@@ -21,6 +21,12 @@ from curupira.store.warning import COLUMNS, check_bbox
 _FIRST, _LAST = date(1900, 1, 1), date(9000, 1, 1)
 #: What a blind second vote must not know.
 VERDICT = ("verdict", "verdict_by", "verdict_at", "verdict_source")
+#: Columns that describe places of a layer: of a sensitive one they are neither shown nor asked for.
+_OF_LAYER = {
+    "municipalities": ("uf", "municipality", "geocode"),
+    "protected_areas": ("protected_area",),
+    "indigenous_territories": ("indigenous_territory",),
+}
 Text = Annotated[str, Query(max_length=200)]
 Day = Annotated[date | None, Query(ge=_FIRST, le=_LAST)]
 
@@ -50,10 +56,16 @@ def _search(
         min_area_ha=min_area_ha,
         hidden=site.hidden(person),
         sealed=tuple(sorted(site.sealed(person))),
+        withheld=withheld_columns(site, person),
     )
 
 
 Filter = Annotated[Search, Depends(_search)]
+
+
+def withheld_columns(site: Site, person: Person) -> tuple[str, ...]:
+    """Columns that a person may neither see nor search by."""
+    return tuple(n for layer in site.withheld(person) for n in _OF_LAYER.get(layer, ()))
 
 
 def numbers(text: str) -> list[float]:
@@ -92,12 +104,7 @@ def fields(row: WarningRow, site: Site, person: Person, sealed: frozenset[str]) 
     found = {name: plain(getattr(row, name)) for name in COLUMNS}
     withheld = site.withheld(person)
     found["overlays"] = {k: v for k, v in (row.overlays or {}).items() if k not in withheld}
-    layers = {"protected_areas": "protected_area", "indigenous_territories": "indigenous_territory"}
-    for layer, name in layers.items():
-        if layer in withheld:
-            found[name] = None
-    if "municipalities" in withheld:
-        found |= dict.fromkeys(("uf", "municipality", "geocode"))
+    found |= dict.fromkeys(withheld_columns(site, person))
     if not person.known:
         found["verdict_by"] = None
     return found | dict.fromkeys(VERDICT) if row.warning_id in sealed else found

@@ -17,6 +17,7 @@ from sqlalchemy import (
     and_,
     case,
     cast,
+    false,
     func,
     literal_column,
     not_,
@@ -42,7 +43,8 @@ class Search:
     ``since`` and ``until`` are UTC days of ``issued_at``, both included; ``moments`` the same as
     aware times. ``judged`` wants a verdict; without ``merged`` what lives on in another warning is
     left out. ``territory`` is part of a place's name. ``hidden`` names places of which nothing is
-    shown, ``sealed`` warnings that no search by verdict finds.
+    shown, ``sealed`` warnings that no search by verdict finds, ``withheld`` columns that
+    ``territory`` does not look at.
     """
 
     bbox: Bounds | None = None
@@ -60,6 +62,7 @@ class Search:
     exact: tuple[tuple[str, str], ...] = ()
     hidden: tuple[str, ...] = ()
     sealed: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()
 
 
 def where(search: Search, dialect: str) -> list[ColumnElement[bool]]:
@@ -99,7 +102,8 @@ def _attributes(search: Search) -> list[ColumnElement[bool]]:
         found.append(W.warning_id.not_in(search.sealed))
     if search.territory:
         text = search.territory.lower()
-        found.append(or_(*(func.lower(c).contains(text, autoescape=True) for c in _PLACES)))
+        asked = [c for c in _PLACES if c.key not in search.withheld]
+        found.append(or_(false(), *(func.lower(c).contains(text, autoescape=True) for c in asked)))
     if search.mining is not None:
         found.append(W.mining_score >= search.mining)
     if search.min_area_ha is not None:

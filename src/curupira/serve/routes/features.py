@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 
 from curupira.errors import ConfigError
 from curupira.pipelines.review import MissingError
-from curupira.serve.filters import fields, geojson, numbers
+from curupira.serve.filters import fields, geojson, numbers, withheld_columns
 from curupira.serve.routes.warning import visible
 from curupira.serve.site import Asking, Person, Site, SiteHere
 from curupira.store import edit as edits
@@ -35,12 +35,6 @@ QUERYABLE = (
     *("platform", "first_flag_days", "warning_id"),
 )
 _WHOLE = ("relative_orbit", "first_flag_days")
-#: Properties that describe places: of sensitive layers they cannot be asked for either.
-_OF_LAYER = {
-    "municipalities": ("uf", "municipality", "geocode"),
-    "protected_areas": ("protected_area",),
-    "indigenous_territories": ("indigenous_territory",),
-}
 _FIXED = ("bbox", "datetime", "limit", "offset", "f")
 
 
@@ -149,7 +143,7 @@ def queryables(request: Request, site: SiteHere, person: Asking) -> Response:
 
 
 def _queryable(site: Site, person: Person) -> list[str]:
-    withheld = {n for layer in site.withheld(person) for n in _OF_LAYER.get(layer, ())}
+    withheld = withheld_columns(site, person)
     return [name for name in QUERYABLE if name not in withheld]
 
 
