@@ -74,9 +74,10 @@ def replay(
     *,
     report: Report = silent,
 ) -> Replay:
-    """Detect again what a run evaluated, from its snapshot of the cube; nothing is changed.
+    """Detect again what a run evaluated, from its snapshot of the cube; no warning is changed.
 
-    Acquisitions that a later run evaluated again belong to that run.
+    It holds the workspace as a run does. Acquisitions that a later run evaluated again belong to
+    that run.
 
     Parameters
     ----------
@@ -89,9 +90,11 @@ def replay(
         If preset or masks are not those of the run any more, or none of its acquisitions stands.
     StoreError
         If there is no such run, or the store or the cube cannot be read.
+    BusyError
+        If a run holds the workspace.
     """
     store = Store.open(workspace.monitor.store.url, base=workspace.folder, create=False)
-    with store:
+    with store, store.lock():
         with store.reading() as session:
             run = runs.get(session, run_id or _latest(session, workspace))
         cube = Cube.open(workspace.cube_path, workspace.grid)
