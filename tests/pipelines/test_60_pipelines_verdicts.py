@@ -10,22 +10,26 @@ from typing import Any
 
 import pytest
 
-from curupira.codes import Verdict
+from curupira.codes import Verdict, VoteKind
 from curupira.config import Workspace
 from curupira.pipelines import review
 from curupira.pipelines.review import Ballot
 from curupira.store import acquisition as acquisitions
+from curupira.store import sample as samples
 from curupira.store.session import Store
+from curupira.store.tables import SampleRow
 
 
 def opened(workspace: Workspace) -> Store:
     return Store.open(workspace.monitor.store.url, base=workspace.folder, create=False)
 
 
-def vote(workspace: Workspace, warning_id: str, verdict: Verdict, at: datetime, **more: Any) -> str:
+def vote(
+    workspace: Workspace, warning_id: str, verdict: Verdict, at: datetime, who: str = "ana"
+) -> str:
     with opened(workspace) as store:
-        ballot = Ballot(verdict, reason="flood", **more)
-        return review.cast(store, warning_id, "ana", ballot, at).vote_id
+        ballot = Ballot(verdict, reason="flood")
+        return review.cast(store, warning_id, who, ballot, at).vote_id
 
 
 def after(day: Any) -> datetime:
@@ -103,3 +107,52 @@ def test_an_undone_vote_leaves_no_trace_but_in_the_log(builder: ModuleType, tmp_
     assert b.state(workspace) == before
     with opened(workspace) as store, store.reading() as session:
         assert [entry["kind"] for entry in review.log(session)] == ["vote", "undo"]
+
+
+def test_the_first_of_two_blind_votes_has_no_effect_until_the_second(
+    builder: ModuleType, tmp_path: Path
+) -> None:
+    b = builder
+    agreed, disputed = b.Square(4, 4, b.day(8)), b.Square(24, 24, b.day(8))
+    world = b.World(tmp_path / "images", [agreed, disputed])
+    workspace = world.workspace(tmp_path / "ws", b.series(10))
+    b.play(workspace)
+    before = b.state(workspace)
+    keys = [b.at(workspace, square)[0].warning_id for square in (agreed, disputed)]
+    with opened(workspace) as store, store.transaction() as session:
+        samples.add(session, [_blind(key, after(b.day(9))) for key in keys])
+    for key in keys:
+        vote(workspace, key, Verdict.FALSE_POSITIVE, after(b.day(9)))
+    b.play(workspace)
+    assert b.state(workspace) == before, "neither closed, nor another confidence or rank"
+    world.publish(workspace, b.series(11, start=10))
+    b.play(workspace)
+    vote(workspace, keys[0], Verdict.FALSE_POSITIVE, after(b.day(10)), "bia")
+    vote(workspace, keys[1], Verdict.BURNT, after(b.day(10)), "bia")
+    b.play(workspace)
+    (closed,), (waiting,) = b.at(workspace, agreed), b.at(workspace, disputed)
+    assert (str(closed.closed_reason), closed.confidence) == ("rejected", 0)
+    assert closed.verdict_at == after(b.day(10)), "from the vote that settled it"
+    assert (str(waiting.status), waiting.verdict) == ("confirmed", None)
+    assert waiting.confidence not in (0, 1)
+    ballot = Ballot(Verdict.NON_FOREST, reason="flood", kind=VoteKind.ADJUDICATION)
+    with opened(workspace) as store:
+        review.cast(store, keys[1], "olga", ballot, after(b.day(10)))
+    b.play(workspace)
+    assert str(b.at(workspace, disputed)[0].closed_reason) == "rejected"
+
+
+def _blind(key: str, at: datetime) -> SampleRow:
+    return SampleRow(
+        day=at.date(),
+        warning_id=key,
+        plan="deter_r",
+        seed=1,
+        stratum="largest",
+        inclusion_probability=1.0,
+        area_ha=1.0,
+        drawn=True,
+        blind=True,
+        drawn_at=at,
+        drawn_by="olga",
+    )

@@ -77,6 +77,19 @@ def test_a_changed_store_is_compared_anew(beside: Any) -> None:
     assert [f["lead"]["later"] for f in (before, after)] == [0, 1]
 
 
+def test_a_replaced_file_of_alerts_is_compared_anew(beside: Any) -> None:
+    served, *keys = beside
+    known = served.client("vera")
+    path = "/api/dashboard/optical?since=2022-01-01&until=2024-01-01"
+    before = known.get(path).json()["ours"]["matched"]
+    with served.app.state.site.store.reading() as session:
+        rows = warnings.query(session, ids=keys)
+    write_alerts(served.folder, [(row.geom, row.issued_at.date()) for row in rows])
+    assert (before, known.get(path).json()["ours"]["matched"]) == (1, 2)
+    (served.folder / ALERTS).unlink()
+    assert known.get(path).status_code == 400
+
+
 def test_without_optical_alerts_there_is_nothing_to_compare(served: Any) -> None:
     answer = served.client().get("/api/dashboard/optical")
     assert answer.status_code == 404

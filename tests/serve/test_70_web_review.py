@@ -169,17 +169,30 @@ def test_a_blind_second_vote_learns_nothing_of_the_first(serving: Any) -> None:
         files = ("/api/export?format=csv", "/api/feed.atom", "/api/warnings?verdict=burnt")
         return [client.get(route).text for route in (*routes, *lists, *files)]
 
-    for client in (bia, served.client("vera"), served.client()):
+    # It is the verdict of nobody yet: neither of who gave it nor of who operates.
+    for client in (ana, chief, bia, served.client("vera"), served.client()):
         assert not any("burnt" in text or "SEEN" in text for text in answers(client))
-        assert client.get(path).json()["review"]["n_votes"] == 0
+        review = client.get(path).json()["review"]
+        assert (review["state"], review["verdict"], review["n_votes"]) == ("pending", None, 1)
         assert client.get("/api/warnings?verdict=burnt").json()["total"] == 0
         assert client.get(f"{features}?verdict=burnt").json()["numberMatched"] == 0
-    for client in (ana, chief):
-        assert client.get(path).json()["review"]["verdict"] == "burnt"
-        assert client.get("/api/warnings?verdict=burnt").json()["total"] == 1
+        assert client.get("/api/dashboard").json()["agreement"]["n"] == 0
+    assert [v["verdict"] for v in ana.get(f"{path}/votes").json()["votes"]] == ["burnt"]
+    assert bia.get(f"{path}/votes").json()["votes"] == []
     assert bia.post(f"{path}/review", json={"verdict": "burnt"}).status_code == 201
     for client in (bia, served.client("vera")):
         assert client.get(path).json()["review"]["verdict"] == "burnt"
+
+
+def test_a_vote_given_before_the_blind_draw_waits_too(serving: Any) -> None:
+    served = serving(blind_share=1.0)
+    ana, key = served.client("ana"), served.ids[0]
+    path = f"/api/warnings/{key}"
+    assert ana.post(f"{path}/review", json={"verdict": "burnt"}).status_code == 201
+    assert ana.get(path).json()["verdict"] == "burnt"
+    assert draw(served).status_code == 201
+    assert ana.get(path).json()["verdict"] is None
+    assert ana.get(path).json()["review"]["state"] == "pending"
 
 
 def test_an_edited_polygon_is_shown_and_the_original_stays(serving: Any) -> None:

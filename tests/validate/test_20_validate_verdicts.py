@@ -80,6 +80,25 @@ def test_the_field_outranks_the_desk_and_an_undone_vote_does_not_count() -> None
     assert [v.vote_id for v in standing([desk, field, undone, changed])] == ["4"]
 
 
+def test_a_blind_first_vote_decides_nothing_and_the_second_settles_it() -> None:
+    first = V("1", "ana", Verdict.FALSE_POSITIVE)
+    alone = decide([first], blind=True)
+    assert (alone.state, alone.verdict, alone.at) == (ReviewState.PENDING, None, None)
+    again = V("2", "ana", Verdict.BURNT, supersedes="1", hour=1)
+    assert decide([first, again], blind=True).state is ReviewState.PENDING
+    same = V("3", "bia", Verdict.FALSE_POSITIVE, hour=5)
+    settled = decide([first, same], blind=True)
+    assert (settled.verdict, settled.by) == (Verdict.FALSE_POSITIVE, "ana, bia")
+    assert settled.at == same.voted_at, "not before the second vote"
+    unsure = V("3", "bia", Verdict.CLOUD, hour=6)
+    assert decide([first, unsure], blind=True).at == unsure.voted_at
+    assert decide([first, V("3", "bia", Verdict.BURNT)], blind=True).state is ReviewState.DISPUTED
+    visited = V("4", "eva", Verdict.BURNT, VerdictSource.FIELD, hour=2)
+    assert decide([first, visited], blind=True).verdict is Verdict.BURNT
+    ruled = V("5", "olga", Verdict.RESIDUE, kind=VoteKind.ADJUDICATION)
+    assert decide([first, ruled], blind=True).state is ReviewState.ADJUDICATED
+
+
 def test_confidence_follows_only_what_was_assessed() -> None:
     for verdict in Verdict:
         found = judged_confidence(verdict)

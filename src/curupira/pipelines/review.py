@@ -29,7 +29,7 @@ from curupira.store.tables import EditRow, ReviewRow, SampleRow, WarningRow
 from curupira.units import geodesic_area_ha
 from curupira.validate import sampling, verdicts
 from curupira.validate.sampling import Plan
-from curupira.validate.verdicts import ReviewState
+from curupira.validate.verdicts import Decision
 from curupira.vectorise.match import as_multipolygon
 
 #: Interpreter of what the optical layer validated.
@@ -132,6 +132,9 @@ def draw(
         for d in drawn:
             if d.automatic:
                 _record(session, d.warning_id, AUTOMATIC, Ballot(Verdict.AUTOMATIC), now)
+        # Who voted before the draw now waits for a second vote as well.
+        for key in reviews.by_warning(session, [d.warning_id for d in drawn if d.blind]):
+            refresh(session, key)
     return rows
 
 
@@ -253,11 +256,22 @@ def _record(
 
 
 def refresh(session: Session, warning_id: str) -> None:
-    """Write what the votes say together into the warning's own fields."""
+    """Write what the votes say together into the warning's own fields.
+
+    They stay empty while a blind second vote is due or a dispute is open, so that neither runs nor
+    deliveries nor other interpreters follow what is not settled.
+    """
     row = warnings.get(session, warning_id)
-    found = verdicts.decide(reviews.votes(session, warning_id))
+    found = decision(session, warning_id)
     row.verdict, row.verdict_source = found.verdict, found.source
     row.verdict_by, row.verdict_at = found.by, found.at
+
+
+def decision(session: Session, warning_id: str) -> Decision:
+    """What the votes on a warning say together, by the rules of its draw."""
+    drawn = samples.of_warning(session, warning_id)
+    blind = drawn is not None and drawn.blind
+    return verdicts.decide(reviews.votes(session, warning_id), blind=blind)
 
 
 def undo(store: Store, vote_id: str, by: str, *, any_vote: bool, now: datetime) -> ReviewRow:
@@ -321,19 +335,6 @@ def redraw(
                 edited_at=now,
             ),
         )
-
-
-def sealed(session: Session) -> dict[str, frozenset[str]]:
-    """Warnings whose blind second vote is due, with the people who have voted on them.
-
-    Until it is cast, nobody but these people and operators may learn what the first vote was.
-    """
-    found = {}
-    for key, log in reviews.by_warning(session, samples.blind_with_few_votes(session)).items():
-        people = frozenset(vote.interpreter for vote in verdicts.standing(log))
-        if len(people) == 1 and verdicts.decide(log).state is ReviewState.AGREED:
-            found[key] = people
-    return found
 
 
 #: Columns of the vote log as a file.

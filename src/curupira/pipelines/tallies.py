@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from statistics import median
@@ -35,7 +35,6 @@ def dashboard(
     search: Search,
     *,
     people: bool,
-    sealed: Collection[str] = (),
 ) -> dict[str, Any]:
     """Everything that the dashboard shows of what a search finds (docs/web.md).
 
@@ -43,8 +42,6 @@ def dashboard(
     ----------
     people
         Whether the work of the interpreters is shown, by name.
-    sealed
-        Warnings whose verdicts are not shown, not even in sums.
     """
     wanted = replace(search, merged=False)
     with store.reading() as session:
@@ -52,8 +49,7 @@ def dashboard(
         issued, flagged = (sums.by_day(session, wanted, k) for k in ("issued", "flagged"))
         delays = sums.delays(session, wanted)
         places = searches.cells(session, wanted, _HEAT_DEG)
-        # Of a single warning, or of few, a sum is the verdict itself.
-        found = [a for a in assessed.assessed(session, search) if a.warning_id not in sealed]
+        found = assessed.assessed(session, search)
         passes = acquisitions.in_order(session)
         work = _interpreters(session) if people else None
     judged = [one.judged for one in found]

@@ -19,8 +19,6 @@ from curupira.store.warning import COLUMNS, check_bbox
 
 #: Years that a time of the database can be compared with.
 _FIRST, _LAST = date(1900, 1, 1), date(9000, 1, 1)
-#: What a blind second vote must not know.
-VERDICT = ("verdict", "verdict_by", "verdict_at", "verdict_source")
 #: Columns that describe places of a layer: of a sensitive one they are neither shown nor asked for.
 _OF_LAYER = {
     "municipalities": ("uf", "municipality", "geocode"),
@@ -55,7 +53,6 @@ def _search(
         mining=mining,
         min_area_ha=min_area_ha,
         hidden=site.hidden(person),
-        sealed=tuple(sorted(site.sealed(person))),
         withheld=withheld_columns(site, person),
     )
 
@@ -99,22 +96,22 @@ def plain(value: Any) -> Any:
     return value
 
 
-def fields(row: WarningRow, site: Site, person: Person, sealed: frozenset[str]) -> dict[str, Any]:
-    """Fields of product.md section 5 that a person may see; ``sealed`` as ``Site.sealed``."""
+def fields(row: WarningRow, site: Site, person: Person) -> dict[str, Any]:
+    """Fields of product.md section 5 that a person may see."""
     found = {name: plain(getattr(row, name)) for name in COLUMNS}
     withheld = site.withheld(person)
     found["overlays"] = {k: v for k, v in (row.overlays or {}).items() if k not in withheld}
     found |= dict.fromkeys(withheld_columns(site, person))
     if not person.known:
         found["verdict_by"] = None
-    return found | dict.fromkeys(VERDICT) if row.warning_id in sealed else found
+    return found
 
 
-def summary(row: WarningRow, site: Site, person: Person, sealed: frozenset[str]) -> dict[str, Any]:
+def summary(row: WarningRow, site: Site, person: Person) -> dict[str, Any]:
     """Fields with a point, for lists."""
     point = row.geom.representative_point()
     lon, lat = point.coords[0]
-    return fields(row, site, person, sealed) | {"lon": round(lon, 6), "lat": round(lat, 6)}
+    return fields(row, site, person) | {"lon": round(lon, 6), "lat": round(lat, 6)}
 
 
 def geojson(geometry: shapely.geometry.base.BaseGeometry) -> dict[str, Any]:

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from curupira.codes import Role
 from curupira.config import Workspace
-from curupira.pipelines import review as reviewing
 from curupira.pipelines.optical import Optical
 from curupira.pipelines.viewing import Viewer
 from curupira.serve.sessions import Limiter, Sessions
 from curupira.settings import ServeParams
-from curupira.store import sample as samples
 from curupira.store.session import Store
 
 
@@ -60,23 +57,9 @@ class Site:
         """Places of which a person sees no warnings."""
         return () if person.known else self.params.sensitive_places
 
-    def sealed(self, person: Person) -> frozenset[str]:
-        """Warnings whose verdict a person must not see yet: a blind second vote is due."""
-        if person.may(Role.OPERATOR):
-            return frozenset()
-        with self.store.reading() as session:
-            due = _sealed(self, samples.version(session))
-        return frozenset(key for key, people in due.items() if person.name not in people)
-
     def withheld(self, person: Person) -> tuple[str, ...]:
         """Layers that a person does not see."""
         return () if person.known else self.params.sensitive_layers
-
-
-@lru_cache(maxsize=4)
-def _sealed(site: Site, _: tuple[int, int]) -> dict[str, frozenset[str]]:
-    with site.store.reading() as session:
-        return reviewing.sealed(session)
 
 
 def _site(request: Request) -> Site:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 
-from sqlalchemy import case, func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curupira.codes import VoteKind
-from curupira.store.tables import ReviewRow, SampleRow, WarningRow
+from curupira.store.tables import SampleRow, WarningRow
 
 
 def add(session: Session, rows: Iterable[SampleRow]) -> None:
@@ -47,26 +46,6 @@ def inclusion(session: Session) -> dict[str, float | None]:
     wanted = SampleRow.drawn | (SampleRow.stratum == "automatic")
     query = select(SampleRow.warning_id, SampleRow.inclusion_probability).where(wanted)
     return {row.warning_id: row.inclusion_probability for row in session.execute(query)}
-
-
-def version(session: Session) -> tuple[int, int]:
-    """Changes with every draw and every vote."""
-    newest = (session.scalar(select(func.max(row.id))) for row in (SampleRow, ReviewRow))
-    first, second = (int(key or 0) for key in newest)
-    return first, second
-
-
-def blind_with_few_votes(session: Session) -> list[str]:
-    """Drawn for a blind second vote, with a vote of one person; or with an undone vote."""
-    undone = func.sum(case((ReviewRow.kind == VoteKind.UNDO, 1), else_=0))
-    query = (
-        select(SampleRow.warning_id)
-        .join(ReviewRow, ReviewRow.warning_id == SampleRow.warning_id)
-        .where(SampleRow.blind, SampleRow.drawn)
-        .group_by(SampleRow.warning_id)
-        .having((func.count(ReviewRow.interpreter.distinct()) < 2) | (undone > 0))
-    )
-    return list(session.scalars(query))
 
 
 def fresh(session: Session, rows: Iterable[WarningRow]) -> list[WarningRow]:

@@ -43,8 +43,7 @@ class Search:
     ``since`` and ``until`` are UTC days of ``issued_at``, both included; ``moments`` the same as
     aware times. ``judged`` wants a verdict; without ``merged`` what lives on in another warning is
     left out. ``territory`` is part of a place's name. ``hidden`` names places of which nothing is
-    shown, ``sealed`` warnings that no search by verdict finds, ``withheld`` columns that
-    ``territory`` does not look at.
+    shown, ``withheld`` columns that ``territory`` does not look at.
     """
 
     bbox: Bounds | None = None
@@ -61,7 +60,6 @@ class Search:
     min_area_ha: float | None = None
     exact: tuple[tuple[str, str], ...] = ()
     hidden: tuple[str, ...] = ()
-    sealed: tuple[str, ...] = ()
     withheld: tuple[str, ...] = ()
 
 
@@ -98,8 +96,6 @@ def _attributes(search: Search) -> list[ColumnElement[bool]]:
         found.append(W.verdict.in_(search.verdict))
     if search.judged:
         found.append(W.verdict.is_not(None))
-    if search.sealed and (search.verdict or "verdict" in dict(search.exact)):
-        found.append(W.warning_id.not_in(search.sealed))
     if search.territory:
         text = search.territory.lower()
         asked = [c for c in _PLACES if c.key not in search.withheld]

@@ -1,7 +1,8 @@
 """From the votes on a warning to its verdict. Pure.
 
 Rules, in order: an adjudication ends a dispute; a field verdict outranks desk verdicts; desk votes
-that agree are the verdict; desk votes that differ leave the warning disputed, and undecided.
+that agree are the verdict; desk votes that differ leave the warning disputed, and undecided. Where
+a blind second vote is due, the first alone decides nothing.
 A vote that a later entry supersedes does not count. Sources: Doblas et al. 2022, section 3.3;
 inpe.md (up to four interpreters); issue E, point 2.
 """
@@ -67,6 +68,7 @@ class ReviewState(StrEnum):
     """How far the review of a warning is."""
 
     OPEN = "open"
+    PENDING = "pending"
     AGREED = "agreed"
     DISPUTED = "disputed"
     ADJUDICATED = "adjudicated"
@@ -75,9 +77,9 @@ class ReviewState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the votes on a warning say together; ``verdict`` is None while open or disputed.
+    """What the votes on a warning say together; ``verdict`` is None until they are settled.
 
-    ``at`` is when the deciding vote was cast; ``by`` names the people, sorted.
+    ``at`` is when the vote that settled them was cast; ``by`` names the people, sorted.
     """
 
     state: ReviewState
@@ -99,8 +101,14 @@ def standing(votes: Sequence[V]) -> list[V]:
     return [v for v in votes if v.vote_id not in gone and v.kind is not VoteKind.UNDO]
 
 
-def decide(votes: Sequence[Vote]) -> Decision:
-    """Verdict of a warning from its whole log, in time order."""
+def decide(votes: Sequence[Vote], *, blind: bool = False) -> Decision:
+    """Verdict of a warning from its whole log, in time order.
+
+    Parameters
+    ----------
+    blind
+        Drawn for a blind second vote: until it is cast, the first decides nothing.
+    """
     kept = standing(votes)
     people = len({v.interpreter for v in kept})
     ruled = [v for v in kept if v.kind is VoteKind.ADJUDICATION]
@@ -118,10 +126,13 @@ def decide(votes: Sequence[Vote]) -> Decision:
     words = {v.verdict for v in told}
     if len(words) > 1:
         return Decision(ReviewState.DISPUTED, n_votes=people)
+    if blind and people < 2:
+        return Decision(ReviewState.PENDING, n_votes=people)
     names = ", ".join(sorted({v.interpreter for v in told}))
-    return Decision(
-        ReviewState.AGREED, told[0].verdict, told[0].source, names, told[0].voted_at, people
-    )
+    at = told[0].voted_at
+    if blind:
+        at = max(at, next(v.voted_at for v in kept if v.interpreter != kept[0].interpreter))
+    return Decision(ReviewState.AGREED, told[0].verdict, told[0].source, names, at, people)
 
 
 def judged_confidence(verdict: Verdict | None) -> float | None:

@@ -35,7 +35,6 @@ def dashboard(site: SiteHere, person: Asking, search: Filter) -> dict[str, Any]:
         site.store,
         search,
         people=person.may(Role.INTERPRETER),
-        sealed=site.sealed(person),
     )
 
 
@@ -50,6 +49,10 @@ def optical(site: SiteHere, person: Asking, since: Day = None, until: Day = None
         )
     with site.store.reading() as session:
         state = searches.version(session)
+    path = site.workspace.path(site.params.optical_alerts)
+    if path.is_file():
+        told = path.stat()
+        state = (*state, told.st_mtime_ns, told.st_size)
     return _optical(site, Options(since=since, until=until), site.hidden(person), state)
 
 
@@ -57,7 +60,7 @@ def optical(site: SiteHere, person: Asking, since: Day = None, until: Day = None
 def _optical(
     site: Site, options: Options, hidden: tuple[str, ...], _: tuple[Any, ...]
 ) -> dict[str, Any]:
-    # Compares every geometry: done once for what the store holds.
+    # Compares every geometry: done once for what the store and the file hold.
     path = site.workspace.path(site.params.optical_alerts)
     return document(measure(site.workspace, path, options, hidden=hidden))
 

@@ -158,13 +158,11 @@ def items(
     offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
 ) -> Response:
     """Warnings as GeoJSON, page by page; any queryable property filters by equality."""
-    sealed = site.sealed(person)
     search = Search(
         bbox=_bbox(bbox),
         moments=interval(datetime),
         exact=_exact(request, site, person),
         hidden=site.hidden(person),
-        sealed=tuple(sorted(sealed)),
     )
     with site.store.reading() as session:
         total, keys = searches.page(session, search, "-issued_at", limit, offset)
@@ -180,7 +178,7 @@ def items(
         links.append(_link(request, f"{path}?{before}", "prev", GEO))
     document = {
         "type": "FeatureCollection",
-        "features": [_feature(row, site, person, sealed) for row in rows],
+        "features": [_feature(row, site, person) for row in rows],
         "links": links,
         "timeStamp": _stamp(site.now()),
         "numberMatched": total,
@@ -194,7 +192,7 @@ def item(request: Request, site: SiteHere, person: Asking, feature_id: str) -> R
     """One warning as GeoJSON."""
     row = visible(site, person, feature_id)
     base = "/ogc/collections/warning"
-    document = _feature(row, site, person, site.sealed(person)) | {
+    document = _feature(row, site, person) | {
         "links": [
             _link(request, f"{base}/items/{row.warning_id}", "self", GEO),
             _link(request, base, "collection", "application/json"),
@@ -210,8 +208,8 @@ def unknown(name: str) -> None:
     raise MissingError("no such collection", where=name, remedy="see /ogc/collections")
 
 
-def _feature(row: WarningRow, site: Site, person: Person, sealed: frozenset[str]) -> dict[str, Any]:
-    seen = fields(row, site, person, sealed)
+def _feature(row: WarningRow, site: Site, person: Person) -> dict[str, Any]:
+    seen = fields(row, site, person)
     overlays = seen.pop("overlays")
     # A reporter's name is never part of a feature, whoever asks.
     properties = {name: seen[name] for name in COLUMNS if name != "verdict_by"}

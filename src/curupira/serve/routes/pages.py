@@ -57,7 +57,7 @@ def dossier(
     language = lang or site.params.language
     words = WORDS[language]
     lon, lat = row.geom.representative_point().coords[0]
-    seen = fields(row, site, person, site.sealed(person))
+    seen = fields(row, site, person)
     text = (
         _templates()
         .get_template("dossier.html")

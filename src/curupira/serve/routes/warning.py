@@ -20,18 +20,18 @@ from curupira.deliver.export import FORMATS
 from curupira.deliver.export import export as write
 from curupira.deliver.feed import feeds
 from curupira.deliver.params import DeliveryParams
+from curupira.pipelines import review as reviewing
 from curupira.pipelines.review import MissingError
 from curupira.records import Acquisition
-from curupira.serve.filters import VERDICT, Filter, fields, geojson, plain, summary
+from curupira.serve.filters import Filter, fields, geojson, plain, summary
 from curupira.serve.site import Asking, Person, Site, SiteHere
 from curupira.store import edit as edits
-from curupira.store import review as reviews
 from curupira.store import search as searches
 from curupira.store import warning as warnings
 from curupira.store.geometry import Bounds
 from curupira.store.search import Search
 from curupira.store.tables import WarningRow
-from curupira.validate import agreement, verdicts
+from curupira.validate import agreement
 
 router = APIRouter(prefix="/api", tags=["warning"])
 #: Polygons in one answer; above the second number zooms below the third get cells instead.
@@ -73,8 +73,7 @@ def listed(
     with site.store.reading() as session:
         total, keys = searches.page(session, search, sort, limit, offset)
         rows = edits.as_drawn(session, searches.rows(session, keys))
-    sealed = site.sealed(person)
-    items = [summary(row, site, person, sealed) for row in rows]
+    items = [summary(row, site, person) for row in rows]
     after = offset + limit
     return {"total": total, "items": items, "next": after if after < total else None}
 
@@ -134,18 +133,15 @@ def _polygons_body(site: Site, search: Search, _: tuple[Any, ...]) -> bytes:
     shapes = [edited.get(row[1], row[0]) for row in kept]
     texts: list[str] = list(shapely.to_geojson(shapely.transform(shapes, _rounded)))
     features = ",".join(
-        f'{{"type":"Feature","geometry":{text},"properties":{_properties(row[1:], search.sealed)}}}'
+        f'{{"type":"Feature","geometry":{text},"properties":{_properties(row[1:])}}}'
         for row, text in zip(kept, texts, strict=True)
     )
     cut = '"truncated":true,' if len(rows) > MOST_FEATURES else ""
     return f'{{"type":"FeatureCollection",{cut}"features":[{features}]}}'.encode()
 
 
-def _properties(values: tuple[Any, ...], sealed: tuple[str, ...]) -> str:
-    found = {name: plain(v) for name, v in zip(_MAP, values, strict=True)}
-    if found["warning_id"] in sealed:
-        found["verdict"] = None
-    return json.dumps(found)
+def _properties(values: tuple[Any, ...]) -> str:
+    return json.dumps({name: plain(v) for name, v in zip(_MAP, values, strict=True)})
 
 
 def _rounded(xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -189,11 +185,10 @@ def visible(site: Site, person: Person, warning_id: str) -> WarningRow:
 @router.get("/warnings/{warning_id}")
 def one(site: SiteHere, person: Asking, warning_id: str) -> dict[str, Any]:
     """One warning."""
-    row, sealed = visible(site, person, warning_id), site.sealed(person)
+    row = visible(site, person, warning_id)
     with site.store.reading() as session:
         edited = warning_id in edits.current(session, [warning_id])
-        log = [] if warning_id in sealed else reviews.votes(session, warning_id)
-        decision = verdicts.decide(log)
+        decision = reviewing.decision(session, warning_id)
         box = row.geom.buffer(0.02).bounds
         near = searches.ids(session, Search(bbox=box, hidden=site.hidden(person)))
     category = (
@@ -201,7 +196,7 @@ def one(site: SiteHere, person: Asking, warning_id: str) -> dict[str, Any]:
         if decision.verdict is None
         else agreement.CATEGORIES[row.intensity_class][decision.verdict].value
     )
-    return fields(row, site, person, sealed) | {
+    return fields(row, site, person) | {
         "geometry": geojson(row.geom),
         "bbox": [round(v, 7) for v in row.geom.bounds],
         "edited": edited,
@@ -258,15 +253,12 @@ def table(site: Site, person: Person, search: Search) -> Any:
         found = searches.rows(session, searches.ids(session, search)[:MOST_FEATURES])
         rows = edits.as_drawn(session, found)
         session.expunge_all()
-    withheld, sealed = site.withheld(person), site.sealed(person)
+    withheld = site.withheld(person)
     for row in rows:
-        seen = fields(row, site, person, sealed)
+        seen = fields(row, site, person)
         row.overlays = {k: v for k, v in seen["overlays"].items() if k not in withheld} or None
         for name in ("protected_area", "indigenous_territory", "uf", "municipality", "geocode"):
             setattr(row, name, seen[name])
-        if row.warning_id in sealed:
-            for name in VERDICT:
-                setattr(row, name, None)
         if not person.may(Role.INTERPRETER):
             row.verdict_by = None
     return warnings.to_geodataframe(rows)
