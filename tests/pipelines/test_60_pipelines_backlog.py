@@ -8,6 +8,8 @@ from types import ModuleType
 
 import pytest
 
+from curupira.pipelines.replay import replay
+
 IMAGES = 12
 #: The day before monitoring begins has three learning images.
 FEW = {"minimum_learning_images": 3}
@@ -53,3 +55,6 @@ def test_the_answer_is_kept_and_a_replay_changes_nothing(
     b.play(once, force=True)
     assert b.state(twice) == b.state(once)
     assert kept.read_bytes() == before
+    kept.unlink()
+    assert replay(once).same
+    assert not kept.exists()

@@ -92,6 +92,21 @@ def test_a_lost_polygon_is_told(played: tuple[Workspace, str, str]) -> None:
     assert "1 found that were not there" in answer.output
 
 
+def test_images_from_after_the_run_take_no_part(builder: ModuleType, tmp_path: Path) -> None:
+    b = builder
+    world = b.World(tmp_path, [b.Square(10, 10, b.day(7))])
+    shots = b.series(10)
+    workspace = world.workspace(tmp_path / "ws", shots, override={"orbits": "all"})
+    first = b.play(workspace).run_id
+    # Taken into the cube, but before the days that the second run evaluates.
+    world.publish(workspace, [*shots, b.Shot(b.day(8), orbit=10)])
+    assert b.play(workspace, since=b.day(9)).counts["scenes"] == 1
+    again = replay(workspace, first)
+    assert again.found
+    assert again.same
+    assert all(one.same_inputs for one in again.found)
+
+
 def test_runs_are_listed_newest_first(played: tuple[Workspace, str, str]) -> None:
     workspace, first, second = played
     answer = call("runs", "-w", str(workspace.folder))

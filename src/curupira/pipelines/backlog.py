@@ -32,6 +32,8 @@ def backlog(
     run_blocks: Executor,
     folder: Path,
     corrections: Corrections,
+    *,
+    keep: bool,
 ) -> list[BaseGeometry]:
     """Geometries in the grid's CRS of what the last images before ``since`` show.
 
@@ -44,9 +46,11 @@ def backlog(
     known
         Acquisitions in time order, of any orbit.
     folder
-        Keeps the answer, as ``backlog.json``, until one of the inputs changes.
+        May hold the answer, as ``backlog.json``; it is good until one of the inputs changes.
     corrections
         What the quality gate found of the images.
+    keep
+        Write a changed answer to ``folder``.
 
     Returns
     -------
@@ -71,7 +75,7 @@ def backlog(
         seeing = replace(detector, reader=corrected(detector.reader, known_then, detector.grid))
         shown = detect_acquisition(seeing, acquisition, images, [], run_blocks, lambda *_: None)
         found[digest] = [o.geometry.wkb_hex for o in shown.observations]
-    if found != kept:
+    if keep and found != kept:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(path, json.dumps(found).encode())
     wider = float(detector.grid.resolution.x)

@@ -55,13 +55,15 @@ class Inputs:
 class Archive:
     """The accepted images of a workspace, and detection on them.
 
-    ``held``: the scenes in the cube with the gate's word on each.
+    ``held``: the scenes in the cube with the gate's word on each. ``keep``: whether the backlog,
+    once found, is written beside the masks.
     """
 
     workspace: Workspace
     detector: Detector
     run_blocks: Executor
     held: Sequence[Held]
+    keep: bool = True
     known: list[Acquisition] = field(init=False)
     _old: list[BaseGeometry] | None = field(default=None, init=False)
 
@@ -117,7 +119,13 @@ class Archive:
             folder = self.workspace.path(monitor.masks.output)
             since = monitor.algorithm.monitor_since
             self._old = backlog(
-                self.detector, self.known, since, self.run_blocks, folder, self._corrections
+                self.detector,
+                self.known,
+                since,
+                self.run_blocks,
+                folder,
+                self._corrections,
+                keep=self.keep,
             )
         box = shapely.box(*self.detector.grid[window.slices].boundingbox)
         return [geometry for geometry in self._old if geometry.intersects(box)]

@@ -103,16 +103,19 @@ def replay(
         _check(run, workspace, mask_set)
         compute = workspace.monitor.compute
         threads = compute.threads or os.cpu_count() or 1
+        reader = cube.reader(None if expired else run.cube_snapshot)
         detector = Detector.of(
             workspace,
-            cube.reader(None if expired else run.cube_snapshot),
+            reader,
             mask_set,
             threads=1 if compute.scheduler else threads,
         )
         with store.reading() as session:
-            scenes = held(session)
+            # What came after the run is not in its snapshot.
+            there = {name for orbit in reader.orbits() for name in reader.scene_ids(orbit)}
+            scenes = [row for row in held(session) if row.scene.scene_id in there]
         with executor(compute.scheduler, threads) as run_blocks:
-            archive = Archive(workspace, detector, run_blocks, scenes)
+            archive = Archive(workspace, detector, run_blocks, scenes, keep=False)
             found = _play(store, archive, run.run_id, report)
     return Replay(run.run_id, found, expired)
 
