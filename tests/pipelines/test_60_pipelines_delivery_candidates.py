@@ -137,3 +137,24 @@ def test_targets_that_candidates_do_not_suit(tmp_path, change, message):
     kept = [line for line in LOCAL.splitlines() if line.split(" ")[0] != change.split(" ")[0]]
     with pytest.raises(ConfigError, match=message):
         make_workspace(tmp_path / "w", "\n".join([*kept, change]))
+
+
+def test_a_target_may_change_what_it_gets_and_its_prefix(tmp_path):
+    folder = tmp_path / "w"
+    workspace = make_workspace(folder, LOCAL)
+    keep(workspace, square("a", 0.9))
+    add(workspace, warning_row(0))
+    assert deliver(workspace, None, at(0))[0].chosen == {"new": 1}
+    file = folder / "monitor.toml"
+    text = file.read_text()
+    file.write_text(text.replace('contents = "candidates"\n', 'verdicts = ["not_evaluated"]\n'))
+    told = [deliver(Workspace.open(folder), None, at(hours))[0] for hours in (1, 2)]
+    assert [len(one.sent) for one in told] == [1, 0]
+    # The list that the target has is known by its time, not by a name that sorts last.
+    file.write_text(text + 'prefix = "apa"\n')
+    assert deliver(Workspace.open(folder), None, at(3))[0].chosen == {}
+    judge(workspace, "a", Verdict.RECENT_DEFORESTATION)
+    assert [deliver(Workspace.open(folder), None, at(h))[0].chosen for h in (4, 5)] == [
+        {"update": 1},
+        {},
+    ]
