@@ -95,6 +95,14 @@ def border_index(size: int, halo: int, padded: int) -> npt.NDArray[np.int64]:
 
 
 @kernel
+def scratch(size: int) -> Float32:
+    """Zeros that begin at a cache line: a vector register is one, and must not lie across two."""
+    buffer = np.zeros(size + 16, np.float32)
+    skip = (64 - buffer.ctypes.data % 64) // 4 % 16
+    return buffer[skip : skip + size]
+
+
+@kernel
 def load_strip(
     image: Float32,
     rows: npt.NDArray[np.int64],

@@ -17,6 +17,7 @@ from curupira.detect.lanes import (
     border_index,
     kernel,
     load_strip,
+    scratch,
     store_strip,
     wide,
 )
@@ -164,19 +165,16 @@ def _median5_strips(
     wide()
     dates, height, width = stack.shape
     strips = (width + LANES - 1) // LANES
-    strip = np.zeros((PAIR_ROWS, PITCH), np.float32)
-    filled = np.zeros((PAIR_ROWS, PITCH), np.float32)
-    flat = strip.reshape(-1)
-    ordered = np.empty(4 * PITCH, np.float32)
-    medians = np.zeros(2 * LANES, np.float32)
-    lower = np.empty(2 * LANES, np.float32)
-    gone = np.empty((2, LANES), np.float32)
-    wires = np.empty((25, LANES), np.float32)
-    work = np.empty((2, LANES), np.float32)
+    flat, ordered = scratch(PAIR_ROWS * PITCH), scratch(4 * PITCH)
+    strip = flat.reshape(PAIR_ROWS, PITCH)
+    filled = scratch(PAIR_ROWS * PITCH).reshape(PAIR_ROWS, PITCH)
+    medians, lower = scratch(2 * LANES), scratch(2 * LANES)
+    gone, work = scratch(2 * LANES).reshape(2, LANES), scratch(2 * LANES).reshape(2, LANES)
+    wires = scratch(25 * LANES).reshape(25, LANES)
     touched = np.empty(LANES, np.int64)
-    kept = np.empty(LANES, np.float32)
-    total = np.empty((strips, 2, LANES), np.float32)
-    count = np.empty((strips, 2, LANES), np.float32)
+    kept = scratch(LANES)
+    total = scratch(strips * 2 * LANES).reshape(strips, 2, LANES)
+    count = scratch(strips * 2 * LANES).reshape(strips, 2, LANES)
     for y in range(0, height, 2):
         below = min(2, height - y)
         total[:] = 0

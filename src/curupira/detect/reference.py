@@ -14,6 +14,7 @@ from curupira.detect.lanes import (
     kernel,
     log2,
     pick_median,
+    scratch,
     strips_of,
     wide,
 )
@@ -58,9 +59,8 @@ def _median_strips(
 ) -> None:
     wide()
     dates, pixels = stack.shape
-    wires = np.empty((dates, LANES), np.float32)
-    sign = np.empty(LANES, np.float32)
-    valid = np.empty(LANES, np.float32)
+    wires = scratch(dates * LANES).reshape(dates, LANES)
+    sign, valid = scratch(LANES), scratch(LANES)
     for first in range(0, pixels, LANES):
         p0 = min(first, pixels - LANES)
         for t in range(dates):

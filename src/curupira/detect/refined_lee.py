@@ -10,7 +10,6 @@ b = (v - m^2 s) / (v (1 + s)).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -24,6 +23,7 @@ from curupira.detect.lanes import (
     compile_lanes,
     kernel,
     load_strip,
+    scratch,
     store_strip,
     wide,
 )
@@ -32,19 +32,26 @@ from curupira.errors import InputError
 
 Side = Literal["scripts", "nearest"]
 Index = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 _HALO = 3
-_PITCH = LANES + TAIL + 2 * _HALO
-# The half-windows: columns [first, last) of row r, both from 0 to 6, rows from the north.
-_WINDOWS: dict[str, Callable[[int], tuple[int, int]]] = {
-    "upper": lambda r: (0, 7 if r <= 3 else 0),
-    "lower": lambda r: (0, 7 if r >= 3 else 0),
-    "left": lambda r: (0, 4),
-    "right": lambda r: (3, 7),
-    "lower_left": lambda r: (0, r + 1),
-    "upper_right": lambda r: (r, 7),
-    "upper_left": lambda r: (0, 7 - r),
-    "lower_right": lambda r: (6 - r, 7),
+#: Rows of a strip that are filtered together, so that their samples are computed once.
+_ROWS = 16
+#: Values in a row of a strip: the lanes and their halo, in whole vectors.
+_PITCH = LANES + TAIL // 2
+#: Samples of a strip, one beginning at every pixel; at the end of a row they mean nothing.
+_SAMPLES = (_ROWS + 4) * _PITCH
+# The half-windows: of each column, west to east, how many of its seven pixels belong to it, counted
+# from the north (positive) or from the south (negative).
+_WINDOWS: dict[str, tuple[int, ...]] = {
+    "upper": (4,) * 7,
+    "lower": (-4,) * 7,
+    "left": (7,) * 4,
+    "right": (0,) * 3 + (7,) * 4,
+    "lower_left": (7, -6, -5, -4, -3, -2, -1),
+    "upper_right": (1, 2, 3, 4, 5, 6, 7),
+    "upper_left": (7, 6, 5, 4, 3, 2, 1),
+    "lower_right": (-1, -2, -3, -4, -5, -6, 7),
 }
 # Each gradient's samples a and b, with the half-windows on the side of a and of b.
 _EDGES = (
@@ -85,7 +92,7 @@ def refined_lee(image: Float32, *, side: Side, clamp: bool) -> Float32:
     height, width = image.shape
     if height == 0 or width == 0:
         raise InputError("the image is empty")
-    rows = border_index(height, _HALO, height + 2 * _HALO)
+    rows = border_index(height, _HALO, height + _ROWS + 2 * _HALO)
     columns = border_index(width, _HALO, max(width, LANES) + 2 * _HALO)
     out = np.empty((height, width), np.float32)
     source = np.ascontiguousarray(image, dtype=np.float32)
@@ -93,70 +100,11 @@ def refined_lee(image: Float32, *, side: Side, clamp: bool) -> Float32:
     return out
 
 
-def _sample_lines() -> list[str]:
-    """Mean and, three rows on, var / mean^2 of the 3 x 3 pixels from x to the south-east."""
-    names = [f"v{i}" for i in range(9)]
-    lines = [f"{name} = strip[{(i // 3) * _PITCH + i % 3} + x]" for i, name in enumerate(names)]
-    lines.append("n = " + " + ".join(f"(f4(0) if np.isnan({v}) else f4(1))" for v in names))
-    lines += [f"z{i} = f4(0) if np.isnan({v}) else {v}" for i, v in enumerate(names)]
-    lines.append("m = (" + " + ".join(f"z{i}" for i in range(9)) + ") / n")
-    lines += [f"d{i} = f4(0) if np.isnan({v}) else {v} - m" for i, v in enumerate(names)]
-    squares = " + ".join(f"d{i} * d{i}" for i in range(9))
-    return [
-        *lines,
-        f"variance = ({squares}) / n",
-        "samples[x] = m",
-        # No mean, no variation; an empty sample sorts behind all others.
-        "ratio = variance / (m * m) if m != f4(0) else f4(0)",
-        f"samples[{3 * _PITCH} + x] = f4(np.inf) if np.isnan(m) else ratio",
-    ]
-
-
-def _noise_lines() -> list[str]:
-    """Mean of the five smallest sample variations, or of those there are."""
-    names = [f"w{i}" for i in range(9)]
-    lines = [f"w{i} = samples[{(3 + i // 3) * _PITCH + 2 * (i % 3)} + x]" for i in range(9)]
-    lines += straight_line(prune(batcher(9), range(5)), names)
-    lines += ["noise = f4(0)", "used = f4(0)"]
-    for i in range(5):
-        lines += [
-            f"noise += w{i} if w{i} < f4(np.inf) else f4(0)",
-            f"used += f4(1) if w{i} < f4(np.inf) else f4(0)",
-        ]
-    return [*lines, "noise = noise / used"]
-
-
-def _window_lines() -> list[str]:
-    """Sums, sums of squares and counts of the eight half-windows, relative to the centre pixel.
-
-    The difference to the centre keeps the variance exact where the image hardly varies.
-    """
-    sums = ("s", "q", "n")
-    lines = [f"centre = strip[{3 * _PITCH + 3} + x]"]
-    lines += [f"{quantity}_{name} = f4(0)" for name in _WINDOWS for quantity in sums]
-    for r in range(7):
-        for c in range(7):
-            before = [f"{quantity}{c} + " if c else "" for quantity in sums]
-            lines += [
-                f"d = strip[{r * _PITCH + c} + x] - centre",
-                f"n{c + 1} = {before[2]}(f4(0) if np.isnan(d) else f4(1))",
-                "d = f4(0) if np.isnan(d) else d",
-                f"s{c + 1} = {before[0]}d",
-                f"q{c + 1} = {before[1]}d * d",
-            ]
-        for name, columns in _WINDOWS.items():
-            first, last = columns(r)
-            for quantity in sums if last > first else []:
-                part = f"{quantity}{last} - {quantity}{first}" if first else f"{quantity}{last}"
-                lines.append(f"{quantity}_{name} += {part}")
-    return lines
-
-
-def _choice_lines() -> list[str]:
-    """Pick the half-window: sum, sum of squares and count."""
-    sums = ("s", "q", "n")
-    lines = [f"m{i} = samples[{(i // 3) * _PITCH + 2 * (i % 3)} + x]" for i in range(9)]
-    lines += ["steepest = f4(-2)", *(f"{quantity} = f4(0)" for quantity in sums)]
+def _direction_lines() -> list[str]:
+    """Number of the half-window, in the order of ``_WINDOWS``."""
+    codes = {name: f"f4({code})" for code, name in enumerate(_WINDOWS)}
+    lines = [f"m{i} = means[{2 * (i // 3) * _PITCH + 2 * (i % 3)} + x]" for i in range(9)]
+    lines += ["steepest = f4(-2)", "code = f4(0)"]
     for a, b, side_a, side_b in _EDGES:
         lines += [
             f"gradient = abs(m{a} - m{b})",
@@ -167,36 +115,132 @@ def _choice_lines() -> list[str]:
             "at_a = near if nearest else " + ("not convex" if side_a == "upper" else "convex"),
             "wins = gradient > steepest",
             "steepest = gradient if wins else steepest",
+            f"code = ({codes[side_a]} if at_a else {codes[side_b]}) if wins else code",
         ]
-        for quantity in sums:
-            chosen = f"({quantity}_{side_a} if at_a else {quantity}_{side_b})"
-            lines.append(f"{quantity} = {chosen} if wins else {quantity}")
+    return [*lines, "window[x] = code"]
+
+
+def _column_lines() -> list[str]:
+    """Of each column of seven rows, the sums of its first 1 to 7 and of its last 1 to 6 pixels."""
+    lines = [f"v{r} = rows[{r * _PITCH} + x]" for r in range(7)]
+    for sign, order in ((1, range(7)), (-1, range(6, 0, -1))):
+        for size, r in enumerate(order, start=1):
+            lines += [
+                f"total = total + v{r}" if size > 1 else f"total = v{r}",
+                f"columns[{_column_row(sign * size) * _PITCH} + x] = total",
+            ]
     return lines
 
 
-def _filter_lines() -> list[str]:
+def _chosen_lines() -> list[str]:
+    """Sum over the chosen half-window, from the sums of `_column_lines`."""
+    lines = ["code = window[x]", "total = f4(0)"]
+    for code, (name, columns) in enumerate(_WINDOWS.items()):
+        parts = [
+            f"columns[{_column_row(size) * _PITCH + c} + x]"
+            for c, size in enumerate(columns)
+            if size
+        ]
+        lines += [
+            f"{name} = " + " + ".join(parts),
+            f"total = {name} if code == f4({code}) else total",
+        ]
+    return [*lines, "out[x] = total"]
+
+
+def _column_row(size: int) -> int:
+    """Where `_column_lines` puts the sum of so many pixels from the north, or (negative) south."""
+    return size - 1 if size > 0 else 6 - size
+
+
+def _blend_lines() -> list[str]:
+    """Noise from the samples, weight from noise and variance, result from the weight."""
+    names = [f"w{i}" for i in range(9)]
+    lines = [f"w{i} = ratios[{2 * (i // 3) * _PITCH + 2 * (i % 3)} + x]" for i in range(9)]
+    # The five smallest variations, or those there are.
+    lines += straight_line(prune(batcher(9), range(5)), names)
+    lines += ["noise = f4(0)", "used = f4(0)"]
+    for i in range(5):
+        lines += [
+            f"noise += w{i} if w{i} < f4(np.inf) else f4(0)",
+            f"used += f4(1) if w{i} < f4(np.inf) else f4(0)",
+        ]
     return [
-        *_window_lines(),
-        *_choice_lines(),
-        *_noise_lines(),
-        "shift = s / n",
-        "variance = q / n - shift * shift",
-        "m = centre + shift",
-        "b = (variance - m * m * noise) / ((f4(1) + noise) * variance)",
-        "b = b if variance > f4(0) else f4(0)",
+        *lines,
+        f"centre = values[{_HALO} + x]",
+        "m = total[x] * share[x]",
+        "variance = squares[x] * share[x] - m * m",
+        # The noise is the mean noise / used, here without its division.
+        "b = (variance * used - m * m * noise) / ((used + noise) * variance)",
+        # Less is rounding: there is nothing in the window but its mean.
+        "b = b if variance > m * m * f4(1e-6) else f4(0)",
         "limited = f4(0) if b < f4(0) else (f4(1) if b > f4(1) else b)",
         "b = limited if clamp else b",
-        # m + b (centre - m), with the centre taken out.
-        "out[x] = centre + shift * (f4(1) - b)",
+        f"out[x] = m + b * (centre - m) if valid[{_HALO} + x] > f4(0) else f4(np.nan)",
     ]
 
 
-_SAMPLES = "strip, samples"
-_FILTER = "strip, samples, nearest, clamp, out"
-# One path for strips with and without gaps: a faster one for clean strips would round differently,
-# and the result of a pixel would depend on where its strip, and so its block, begins.
-_samples = compile_lanes("_samples", _SAMPLES, _sample_lines(), __name__, LANES + TAIL)
-_filter = compile_lanes("_filter", _FILTER, _filter_lines(), __name__)
+_direction = compile_lanes("_direction", "means, nearest, window", _direction_lines(), __name__)
+_columns = compile_lanes("_columns", "rows, columns", _column_lines(), __name__, _PITCH)
+_chosen = compile_lanes("_chosen", "columns, window, out", _chosen_lines(), __name__)
+_blend = compile_lanes(
+    "_blend", "values, valid, total, squares, share, ratios, clamp, out", _blend_lines(), __name__
+)
+
+
+@kernel
+def _sum_samples(values: Float32, column: Float32, out: Float32) -> None:
+    """Sums of the 3 x 3 pixels from each one to the south-east."""
+    wide()
+    a, b, c = values, values[_PITCH:], values[2 * _PITCH :]
+    for i in range(_SAMPLES):
+        column[i] = a[i] + b[i] + c[i]
+    one, two = column[1:], column[2:]
+    for i in range(_SAMPLES):
+        out[i] = column[i] + one[i] + two[i]
+
+
+@kernel
+def _compare_samples(total: Float32, squares: Float32, share: Float32) -> None:
+    """Turn sums of samples into means and variance / mean^2, in place; NaN and +inf if empty."""
+    wide()
+    for i in range(_SAMPLES):
+        m = total[i] * share[i]
+        variance = squares[i] * share[i] - m * m
+        # No mean, no variation; an empty sample sorts behind all others.
+        ratio = variance / (m * m) if m != np.float32(0) else np.float32(0)
+        ratio = ratio if ratio > np.float32(0) else np.float32(0)
+        total[i] = m
+        squares[i] = np.float32(np.inf) if np.isnan(m) else ratio
+
+
+@kernel
+def _split(strip: Float32, valid: Float32, holes: BoolArray) -> None:
+    """Put 0 for NaN, and into ``valid`` 1 for a value and 0 for NaN; ``holes``: rows with NaN."""
+    wide()
+    for r in range(strip.shape[0]):
+        row, known = strip[r], valid[r * _PITCH :]
+        missing = np.int32(0)
+        for x in range(_PITCH):
+            value = row[x]
+            missing = np.int32(missing + np.int32(np.isnan(value)))
+            known[x] = np.float32(0) if np.isnan(value) else np.float32(1)
+            row[x] = np.float32(0) if np.isnan(value) else value
+        holes[r] = missing > 0
+
+
+@kernel
+def _square(values: Float32, squares: Float32) -> None:
+    wide()
+    for i in range(values.shape[0]):
+        squares[i] = values[i] * values[i]
+
+
+@kernel
+def _invert(counts: Float32) -> None:
+    wide()
+    for i in range(counts.shape[0]):
+        counts[i] = np.float32(1) / counts[i]
 
 
 @kernel
@@ -205,16 +249,45 @@ def _lee_strips(
 ) -> None:
     wide()
     height, width = image.shape
-    flat = np.zeros(7 * _PITCH, np.float32)
-    strip = flat.reshape(7, _PITCH)
-    samples = np.empty(6 * _PITCH, np.float32)
-    filtered = np.empty(LANES, np.float32)
-    for y in range(height):
-        for first in range(0, width, LANES):
-            x0 = max(min(first, width - LANES), 0)
-            load_strip(image, rows, columns, y, x0, _HALO, strip)
-            for k in range(3):
-                # Samples reach two pixels beyond the strip on either side: into its tail.
-                _samples(flat[2 * k * _PITCH :], samples[k * _PITCH :])
-            _filter(flat, samples, nearest, clamp, filtered)
-            store_strip(filtered, out[y, x0:])
+    values = scratch((_ROWS + 2 * _HALO) * _PITCH)
+    strip = values.reshape(_ROWS + 2 * _HALO, _PITCH)
+    squares, valid = scratch(values.size), scratch(values.size)
+    holes = np.zeros(_ROWS + 2 * _HALO, np.bool_)
+    column = scratch(_SAMPLES + 2)
+    means, ratios, shares = scratch(_SAMPLES), scratch(_SAMPLES), scratch(_SAMPLES)
+    sums = scratch(13 * _PITCH)
+    work = scratch(5 * LANES).reshape(5, LANES)
+    window, total, power, share, filtered = work[0], work[1], work[2], work[3], work[4]
+    # Where nothing is missing: 1 / pixels of a sample, of a half-window. Divided by the same code.
+    ninth, whole = np.full(_SAMPLES, 9, np.float32), np.full(LANES, 28, np.float32)
+    _invert(ninth)
+    _invert(whole)
+    all_valid = np.ones(_PITCH, np.float32)
+    for first in range(0, width, LANES):
+        x0 = max(min(first, width - LANES), 0)
+        for y0 in range(0, height, _ROWS):
+            gaps = load_strip(image, rows, columns, y0, x0, _HALO, strip) > 0
+            if gaps:
+                _split(strip, valid, holes)
+                _sum_samples(valid, column, shares)
+                _invert(shares)
+            _square(values, squares)
+            _sum_samples(values, column, means)
+            _sum_samples(squares, column, ratios)
+            _compare_samples(means, ratios, shares if gaps else ninth)
+            for r in range(min(_ROWS, height - y0)):
+                top = r * _PITCH
+                _direction(means[top:], nearest, window)
+                _columns(values[top:], sums)
+                _chosen(sums, window, total)
+                _columns(squares[top:], sums)
+                _chosen(sums, window, power)
+                known, part = all_valid, whole
+                if gaps and holes[r : r + 7].any():
+                    _columns(valid[top:], sums)
+                    _chosen(sums, window, share)
+                    _invert(share)
+                    known, part = valid[top + _HALO * _PITCH :], share
+                centre = values[top + _HALO * _PITCH :]
+                _blend(centre, known, total, power, part, ratios[top:], clamp, filtered)
+                store_strip(filtered, out[y0 + r, x0:])

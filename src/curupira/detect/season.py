@@ -22,6 +22,7 @@ from curupira.detect.lanes import (
     kernel,
     log2,
     pick_median,
+    scratch,
     strips_of,
     wide,
 )
@@ -278,11 +279,11 @@ def _stabilise_strips(
 ) -> None:
     wide()
     dates, pixels = stack.shape
-    octaves = np.empty((dates, _CHUNK), np.float32)
-    wires = np.empty((used.shape[0], LANES), np.float32)
-    work = np.empty((2, LANES), np.float32)
+    octaves = scratch(dates * _CHUNK).reshape(dates, _CHUNK)
+    wires = scratch(used.shape[0] * LANES).reshape(used.shape[0], LANES)
+    work = scratch(2 * LANES).reshape(2, LANES)
     sums = np.empty((6, LANES), np.float64)
-    fitted = np.empty((_CHUNK // LANES, 3, LANES), np.float32)
+    fitted = scratch(3 * _CHUNK).reshape(_CHUNK // LANES, 3, LANES)
     for first in range(0, pixels, _CHUNK):
         p0 = min(first, pixels - LANES)
         width = min(_CHUNK, pixels - p0)
