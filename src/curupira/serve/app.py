@@ -19,7 +19,17 @@ from curupira.errors import CurupiraError
 from curupira.pipelines.optical import Optical
 from curupira.pipelines.viewing import Viewer
 from curupira.serve.guard import Guard, problem
-from curupira.serve.routes import auth, dashboard, features, health, operate, pages, review, tiles
+from curupira.serve.routes import (
+    auth,
+    candidates,
+    dashboard,
+    features,
+    health,
+    operate,
+    pages,
+    review,
+    tiles,
+)
 from curupira.serve.routes import warning as warning_routes
 from curupira.serve.sessions import Limiter, Sessions
 from curupira.serve.site import Site
@@ -79,8 +89,8 @@ def create_app(
         limiter=Limiter(params.login_tries),
         now=now,
     )
-    parts = (auth, warning_routes, review, operate, tiles, features, dashboard, health, pages)
-    for part in parts:
+    parts = (auth, warning_routes, review, operate, tiles, features, dashboard, candidates, health)
+    for part in (*parts, pages):
         app.include_router(part.router)
     if STATIC.is_dir():
         app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -12,6 +12,7 @@ _KEYS = (
     *("verdict.automatic", "verdict.recent_deforestation", "verdict.recent_degradation"),
     *("verdict.burnt", "verdict.residue", "verdict.water_flooded", "verdict.non_forest"),
     *("verdict.false_positive", "verdict.cloud", "verdict.no_reference"),
+    *("candidates", "candidates_note", "probability", "first_seen", "last_seen"),
 )
 _EN = (
     *("Warning dossier", "Before", "Now"),
@@ -24,7 +25,9 @@ _EN = (
     *("Preset", "run", "scene", "preliminary", "confirmed", "closed"),
     *("low intensity", "high intensity", "automatic", "recent deforestation"),
     *("recent degradation", "burnt", "residue", "water or flooded", "non-forest"),
-    *("false positive", "cloud", "no reference"),
+    *("false positive", "cloud", "no reference", "Mining candidates"),
+    "Squares that look like mining on the newest images and touch no warning; not yet visited.",
+    *("Probability", "First seen", "Last seen"),
 )
 _PT = (
     *("Laudo do alerta", "Antes", "Agora"),
@@ -38,7 +41,9 @@ _PT = (
     *("Configuração", "execução", "cena", "preliminar", "confirmado", "encerrado"),
     *("baixa intensidade", "alta intensidade", "automático", "desmatamento recente"),
     *("degradação recente", "queimada", "resíduo", "água ou área alagada", "não floresta"),
-    *("falso positivo", "nuvem", "sem referência"),
+    *("falso positivo", "nuvem", "sem referência", "Candidatos a garimpo"),
+    "Quadrados que parecem garimpo nas imagens mais novas e não tocam nenhum alerta; sem vistoria.",
+    *("Probabilidade", "Visto primeiro", "Visto por último"),
 )
 _ES = (
     *("Informe de la alerta", "Antes", "Ahora"),
@@ -52,7 +57,9 @@ _ES = (
     *("Configuración", "ejecución", "escena", "preliminar", "confirmada", "cerrada"),
     *("baja intensidad", "alta intensidad", "automático", "deforestación reciente"),
     *("degradación reciente", "quemado", "residuo", "agua o inundado", "no bosque"),
-    *("falso positivo", "nube", "sin referencia"),
+    *("falso positivo", "nube", "sin referencia", "Candidatos a minería"),
+    "Cuadrados que parecen minería en las imágenes nuevas y no tocan ninguna alerta; sin visita.",
+    *("Probabilidad", "Visto primero", "Visto por última vez"),
 )
 #: Text by language and key.
 WORDS = {

@@ -35,7 +35,8 @@ def page() -> Response:
 
 
 @lru_cache(maxsize=1)
-def _templates() -> Environment:
+def templates() -> Environment:
+    """Pages that are filled in here."""
     return Environment(
         loader=PackageLoader("curupira.serve"), autoescape=True, undefined=StrictUndefined
     )
@@ -59,7 +60,7 @@ def dossier(
     lon, lat = row.geom.representative_point().coords[0]
     seen = fields(row, site, person)
     text = (
-        _templates()
+        templates()
         .get_template("dossier.html")
         .render(
             lang=language,
