@@ -1,12 +1,15 @@
 """Presets on simulated districts, by the shipped stages, without cube and database.
 
-    python benchmarks/districts.py make DIR --seeds 51 52 [--scenario default]
-    python benchmarks/districts.py run DIR --preset curupira --seeds 51 52 [--set OPTION=VALUE ...]
+    python benchmarks/districts.py run DIR --preset curupira deter_r --seeds 51 52 --jobs 2
+        [--scenario rain] [--set OPTION=VALUE ...] [--tag NAME] [--keep]
 
-``make`` writes each district's masks, truth and its images on the 20 m grid, once. ``run`` detects
-every acquisition of the monitored year with ``pipelines.warn.detect_acquisition``, folds the
-polygons into warnings, and scores them by product.md section 8. It leaves out what only the store
-adds (late scenes are folded in the order of acquisition). Observations are kept beside the images.
+Each district is simulated in memory: what is left of it are its small masks and its truth. Pixels
+are those that the cube would hold (20 m, its steps of 0.01 dB). Then every acquisition of the
+monitored year is detected with ``pipelines.warn.detect_acquisition``, the polygons are folded into
+warnings, and scored by product.md section 8. What only the store adds is left out (late scenes are
+folded in the order of acquisition).
+A district that has its result in DIR is not run again. ``--keep`` keeps the images, so that further
+runs on the same seeds, with other options, need not simulate anew.
 """
 
 from __future__ import annotations
@@ -16,8 +19,10 @@ import json
 import pickle
 import tomllib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,20 +34,24 @@ from pyproj import CRS
 from curupira import presets
 from curupira.blocks import Window, executor
 from curupira.codes import ClosedReason, IntensityClass
+from curupira.cog import write_atomic
 from curupira.config import Monitor, Workspace
+from curupira.cube.codec import decode, decode_degrees, encode, encode_degrees
 from curupira.cube.reader import CubeReader
 from curupira.pipelines import masks
-from curupira.pipelines import simulate as writer
 from curupira.pipelines import workspace as workspaces
 from curupira.pipelines.accuracy import Judged, false_causes, read_truth
 from curupira.pipelines.backlog import backlog
 from curupira.pipelines.images import Detector, bounding_window, footprint, select_images
 from curupira.pipelines.sar_mask import masking, news_after
+from curupira.pipelines.simulate import AREA, slices
+from curupira.pipelines.simulate_truth import TRUTH, write_area, write_masks, write_truth
 from curupira.pipelines.warn import detect_acquisition
 from curupira.records import Acquisition, Asset, Scene, group_acquisitions
 from curupira.simulate.district import SimulatedDistrict, simulate_district
 from curupira.sources.truth_rasters import CauseRasters
-from curupira.validate.accuracy import Accuracy, Watch, assess
+from curupira.validate.accuracy import Accuracy, assess
+from curupira.validate.found import Watch
 from curupira.validate.matching import Alert, Event, Sighting, meets
 from curupira.validate.pool import Case, pool
 from curupira.vectorise.attributes import area_ha
@@ -50,52 +59,118 @@ from curupira.vectorise.match import Book, Entry
 
 FloatArray = npt.NDArray[np.float32]
 MIN_AREA_HA = 0.4
+BANDS = ("vh", "vv")
+#: Holds the scenes of a district whose images were kept.
+KEPT = "scenes.pickle"
 
 
-def make(folder: Path, *, seed: int, scenario: str, size_km: float, revisit_days: int) -> None:
-    """Simulate one district, unless it is there."""
-    if (folder / "scenes.pickle").is_file():
-        return
-    district = simulate_district(
-        size_km=size_km, years=4, revisit_days=revisit_days, seed=seed, scenario=scenario
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    writer._write_area(folder / writer.AREA, district)
-    roles = writer._write_masks(folder, district)
-    writer._write_truth(folder, district)
-    monitor = Monitor.model_validate(
-        {
-            "area": {"name": f"simulated {scenario} {seed}", "file": str(writer.AREA)},
-            "grid": {"crs": str(district.landscape.grid.crs)},
-            "source": {"catalogue": "catalog/catalog.json"},
-            "masks": {role: [str(path)] for role, path in roles.items()},
-            "algorithm": {"preset": "deter_r", "monitor_since": district.since},
-        }
-    )
-    opened = workspaces.write(folder, monitor)
-    masks.build(opened, datetime.now(UTC))
-    scenes = _store(folder, district)
-    for orbit, view in district.views.items():
-        np.save(folder / f"lia_{orbit}.npy", _coarse(view.lia_deg))
-    (folder / "scenes.pickle").write_bytes(pickle.dumps(scenes))
-    print(f"made {folder}", flush=True)
+@dataclass(frozen=True)
+class Images:
+    """The images of a district in memory, read as the cube's reader does.
+
+    ``stacks``: band to ``(pass, y, x)``; ``lia``: orbit to ``(y, x)``; ``inside``: scenes that end
+    within the district, and where they are.
+    """
+
+    stacks: dict[str, FloatArray]
+    lia: dict[int, FloatArray]
+    inside: dict[str, npt.NDArray[np.bool_]]
+    position: dict[str, int]
+
+    def read(self, orbit: int, scene_id: str, band: str, window: Window) -> FloatArray:
+        """One band of one scene in a window."""
+        if band == "lia":
+            return np.array(self.lia[orbit][window.slices])
+        values = np.array(self.stacks[band][self.position[scene_id]][window.slices])
+        if scene_id in self.inside:
+            values[~self.inside[scene_id][window.slices]] = np.nan
+        return values
+
+    def holding(self, wanted: Mapping[Any, Window]) -> Images:
+        """These images: they need no decoding."""
+        return self
 
 
-def _store(folder: Path, district: SimulatedDistrict) -> list[Scene]:
-    shape = (len(district.passes), *(n // 2 for n in district.landscape.grid.shape))
-    stacks = {
-        band: np.lib.format.open_memmap(folder / f"{band}.npy", "w+", np.float32, shape)
-        for band in ("vh", "vv")
-    }
+@dataclass(frozen=True)
+class District:
+    """A simulated district: a workspace's folder with masks and truth, and images in memory."""
+
+    opened: Workspace
+    scenes: list[Scene]
+    images: Images
+
+    @classmethod
+    def simulate(
+        cls, folder: Path, *, seed: int, scenario: str, size_km: float, revisit_days: int
+    ) -> District:
+        """Simulate one; ``folder`` gets masks, truth and ``monitor.toml``."""
+        district = simulate_district(
+            size_km=size_km, years=4, revisit_days=revisit_days, seed=seed, scenario=scenario
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        write_area(folder / AREA, district)
+        roles = write_masks(folder, district)
+        write_truth(folder, district)
+        monitor = Monitor.model_validate(
+            {
+                "area": {"name": f"simulated {scenario} {seed}", "file": str(AREA)},
+                "grid": {"crs": str(district.landscape.grid.crs)},
+                "source": {"catalogue": "catalog/catalog.json"},
+                "masks": {role: [str(path)] for role, path in roles.items()},
+                "algorithm": {"preset": "deter_r", "monitor_since": district.since},
+            }
+        )
+        opened = workspaces.write(folder, monitor)
+        masks.build(opened, datetime.now(UTC))
+        return cls(opened, *render(district))
+
+    @classmethod
+    def of(cls, folder: Path, *, keep: bool, **asked: Any) -> District:
+        """Open a district whose images were kept, or simulate it."""
+        kept = folder / KEPT
+        if kept.is_file():
+            scenes, lia, inside, position = pickle.loads(kept.read_bytes())
+            stacks = {b: np.load(folder / f"{b}.npy", mmap_mode="r") for b in BANDS}
+            return cls(Workspace.open(folder), scenes, Images(stacks, lia, inside, position))
+        district = cls.simulate(folder, **asked)
+        if keep:
+            images = district.images
+            for band in BANDS:
+                np.save(folder / f"{band}.npy", images.stacks[band])
+            parts = (district.scenes, images.lia, images.inside, images.position)
+            kept.write_bytes(pickle.dumps(parts))
+        return district
+
+    def detector(self, preset: presets.Preset) -> Detector:
+        """The pipeline's detector, on the images in memory."""
+        return Detector(
+            grid=self.opened.grid,
+            preset=preset,
+            reader=cast(CubeReader, self.images),
+            masks=masks.load(self.opened, datetime.now(UTC)),
+            config_hash="",
+            tile_px=1024,
+            memory=4 * 10**9,
+            threads=1,
+        )
+
+
+def render(district: SimulatedDistrict) -> tuple[list[Scene], Images]:
+    """All images of a district as the cube would hold them, and their scenes."""
+    shape = (len(district.passes), *(n // 2 for n in district.landscape.shape))
+    stacks = {band: np.empty(shape, dtype=np.float32) for band in BANDS}
+    lia = {o: decode_degrees(encode_degrees(coarse(v.lia_deg))) for o, v in district.views.items()}
+    images = Images(stacks, lia, {}, {})
     scenes = []
     for position, one in enumerate(district.passes):
-        for band, image in zip(("vh", "vv"), district.renderer.image(position), strict=True):
-            stacks[band][position] = _coarse(np.where(image > 0, image, np.nan))
-        for number, piece in enumerate(writer._slices(district, one)):
-            inside = np.broadcast_to(piece.inside, district.landscape.grid.shape)
+        for band, image in zip(BANDS, district.renderer.image(position), strict=True):
+            stacks[band][position] = decode(encode(coarse(image)))
+        for number, piece in enumerate(slices(district, one)):
             name = one.slice_name(number)
-            if not inside.all():
-                np.save(folder / f"inside_{name}.npy", _coarse(inside.astype(np.float32)) == 1)
+            images.position[name] = position
+            if not np.all(piece.inside):
+                whole = np.broadcast_to(piece.inside, district.landscape.shape)
+                images.inside[name] = coarse(whole.astype(np.float32)) == 1
             scenes.append(
                 Scene(
                     scene_id=name,
@@ -105,70 +180,17 @@ def _store(folder: Path, district: SimulatedDistrict) -> list[Scene]:
                     relative_orbit=one.relative_orbit,
                     orbit_state=one.orbit_state,
                     footprint=piece.footprint,
-                    assets={b: Asset(str(position)) for b in ("vh", "vv", "lia")},
+                    assets={b: Asset(str(position)) for b in (*BANDS, "lia")},
                     slice_number=piece.number,
                 )
             )
-    return scenes
+    return scenes, images
 
 
-def _coarse(image: npt.NDArray[Any]) -> FloatArray:
+def coarse(image: FloatArray) -> FloatArray:
     """Mean of 2 x 2 pixels."""
-    rows, columns = image.shape
-    parts = image.reshape(rows // 2, 2, columns // 2, 2)
-    return np.asarray(parts.mean(axis=(1, 3)), dtype=np.float32)
-
-
-class Images:
-    """The images of a district, read as the cube's reader does."""
-
-    def __init__(self, folder: Path, scenes: Sequence[Scene]) -> None:
-        self.folder = folder
-        self.stacks = {b: np.load(folder / f"{b}.npy", mmap_mode="r") for b in ("vh", "vv")}
-        self.lia = {p.stem[4:]: np.load(p) for p in folder.glob("lia_*.npy")}
-        self.inside = {p.stem[7:]: np.load(p) for p in folder.glob("inside_*.npy")}
-        self.position = {s.scene_id: int(s.assets["vh"].href) for s in scenes}
-
-    def read(self, orbit: int, scene_id: str, band: str, window: Window) -> FloatArray:
-        """One band of one scene in a window."""
-        if band == "lia":
-            return np.array(self.lia[str(orbit)][window.slices])
-        values = np.array(self.stacks[band][self.position[scene_id]][window.slices])
-        if scene_id in self.inside:
-            values[~self.inside[scene_id][window.slices]] = np.nan
-        return values
-
-    def holding(self, wanted: Mapping[Any, Window]) -> Images:
-        """These images: mapped into memory, they need no decoding."""
-        return self
-
-
-@dataclass(frozen=True)
-class District:
-    """A district on disk, opened."""
-
-    folder: Path
-    opened: Workspace
-    scenes: list[Scene]
-
-    @classmethod
-    def open(cls, folder: Path) -> District:
-        """Open what ``make`` wrote."""
-        scenes = pickle.loads((folder / "scenes.pickle").read_bytes())
-        return cls(folder, Workspace.open(folder), scenes)
-
-    def detector(self, preset: presets.Preset) -> Detector:
-        """The pipeline's detector, on the images in memory."""
-        return Detector(
-            grid=self.opened.grid,
-            preset=preset,
-            reader=cast(CubeReader, Images(self.folder, self.scenes)),
-            masks=masks.load(self.opened, datetime.now(UTC)),
-            config_hash="",
-            tile_px=1024,
-            memory=4 * 10**9,
-            threads=1,
-        )
+    total = image[::2, ::2] + image[::2, 1::2] + image[1::2, ::2] + image[1::2, 1::2]
+    return np.asarray(total / np.float32(4))
 
 
 def detect(district: District, preset: presets.Preset) -> tuple[Case, pd.DataFrame]:
@@ -183,12 +205,14 @@ def detect(district: District, preset: presets.Preset) -> tuple[Case, pd.DataFra
         lambda g: float(area_ha(np.array([g], dtype=object), crs, rule)[0]),
         news_after(preset, known, since),
     )
-    events = read_truth(district.opened, district.folder / "truth.gpkg")
+    events = read_truth(district.opened, district.opened.folder / TRUTH)
     sightings: dict[int, list[Sighting]] = {}
     rows: list[dict[str, Any]] = []
     due = [a for a in known if a.day >= since]
     with executor(workers=1) as run:
-        old = backlog(detector, known, since, run, district.folder / "masks", lambda *_: {})
+        old = backlog(
+            detector, known, since, run, district.opened.folder, lambda *_: {}, keep=False
+        )
         for a in due:
             span, images = select_images(a, known, detector.params)
             window = bounding_window(footprint(a, detector.grid), detector.grid)
@@ -211,7 +235,7 @@ def detect(district: District, preset: presets.Preset) -> tuple[Case, pd.DataFra
     alerts = [_alert(e, tuple(sightings.get(e.key, ()))) for e in book.entries.values()]
     first = {str(e.key): e.first_flag for e in book.entries.values()}
     causes = false_causes(
-        Judged(alerts, first, watch), events, CauseRasters(district.folder / "truth")
+        Judged(alerts, first, watch), events, CauseRasters(district.opened.folder / "truth")
     )
     return Case(alerts, events, watch, causes), pd.DataFrame(rows)
 
@@ -278,54 +302,68 @@ def _cell(e: dict[str, Any]) -> str:
     return "-" if e["value"] is None else "{value:.3f} ({low:.3f}-{high:.3f})".format(**e)
 
 
+def _run(job: tuple[Path, dict[str, presets.Preset], bool, dict[str, Any]]) -> list[str]:
+    """Run the presets that a district has no result of; the headline of each."""
+    folder, wanted, keep, asked = job
+    due = {t: p for t, p in wanted.items() if not (folder / f"case_{t}.pickle").is_file()}
+    if not due:
+        return []
+    lines = []
+    district = District.of(folder, keep=keep, **asked)
+    for tag, preset in due.items():
+        case, rows = detect(district, preset)
+        rows.assign(district=folder.name).to_parquet(folder / f"observations_{tag}.parquet")
+        # Last, and whole: where it is, the district is done.
+        write_atomic(folder / f"case_{tag}.pickle", pickle.dumps(case))
+        lines.append(f"{folder.name} {headline(_assess(case))}")
+    return lines
+
+
 def main() -> None:
-    """Do what the arguments say."""
+    """Run the districts asked for."""
     top = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    top.add_argument("command", choices=["make", "run"])
+    top.add_argument("command", choices=["run"])
     top.add_argument("folder", type=Path)
     top.add_argument("--seeds", type=int, nargs="+", required=True)
     top.add_argument("--scenario", default="default")
     top.add_argument("--size-km", type=float, default=10.0)
     top.add_argument("--revisit", type=int, default=12)
-    top.add_argument("--preset", default="curupira")
+    top.add_argument("--preset", nargs="+", default=["curupira"])
     top.add_argument("--set", nargs="+", default=[], metavar="OPTION=VALUE")
-    top.add_argument("--tag", default="", help="name of this variant in the files written")
-    top.add_argument("--min-area-ha", type=float, default=MIN_AREA_HA)
+    top.add_argument("--tag", default="", help="name of this variant, instead of the preset's")
+    top.add_argument("--jobs", type=int, default=1, help="processes")
+    top.add_argument("--keep", action="store_true", help="keep the images")
     a = top.parse_args()
-    folders = {s: a.folder / f"{a.scenario}-{a.revisit:02d}d-{s}" for s in a.seeds}
-    if a.command == "make":
-        for seed, folder in folders.items():
-            make(
-                folder,
-                seed=seed,
-                scenario=a.scenario,
-                size_km=a.size_km,
-                revisit_days=a.revisit,
-            )
-        return
+    if a.tag and len(a.preset) > 1:
+        top.error("--tag names one preset")
     changes = tomllib.loads("\n".join(a.set))
-    preset = presets.load(a.preset)
-    preset = preset.replace(**changes) if changes else preset
-    name = a.tag or a.preset
-    cases = []
-    for folder in folders.values():
-        district = District.open(folder)
-        case, rows = detect(district, preset)
-        rows.assign(district=folder.name).to_parquet(folder / f"observations_{name}.parquet")
-        (folder / f"case_{name}.pickle").write_bytes(pickle.dumps(case))
-        cases.append(case)
-        print(folder.name, headline(_assess(case, a.min_area_ha)), flush=True)
-    found = _assess(pool(cases), a.min_area_ha)
-    print("pooled", headline(found))
-    (a.folder / f"{name}-{a.scenario}.json").write_text(json.dumps(found.document(), indent=2))
+    wanted = {
+        a.tag or name: presets.load(name).replace(**changes) if changes else presets.load(name)
+        for name in a.preset
+    }
+    asked = {"scenario": a.scenario, "size_km": a.size_km, "revisit_days": a.revisit}
+    folders = {s: a.folder / f"{a.scenario}-{a.revisit:02d}d-{s}" for s in a.seeds}
+    jobs = [(f, wanted, a.keep, {"seed": s, **asked}) for s, f in folders.items()]
+    with ProcessPoolExecutor(a.jobs, mp_context=get_context("spawn")) as pool_of:
+        for lines in pool_of.map(_run, jobs):
+            print("\n".join(lines), flush=True)
+    for tag in wanted:
+        cases = [pickle.loads((f / f"case_{tag}.pickle").read_bytes()) for f in folders.values()]
+        found = _assess(pool(cases))
+        print("pooled", headline(found))
+        text = json.dumps(found.document(), indent=2)
+        (a.folder / f"{tag}-{a.scenario}.json").write_text(text)
 
 
-def _assess(case: Case, min_area_ha: float) -> Accuracy:
-    causes = case.false_causes
+def _assess(case: Case) -> Accuracy:
     return assess(
-        case.alerts, case.events, case.watch, min_area_ha=min_area_ha, false_causes=causes
+        case.alerts,
+        case.events,
+        case.watch,
+        min_area_ha=MIN_AREA_HA,
+        false_causes=case.false_causes,
     )
 
 

@@ -63,6 +63,31 @@ def test_a_clearing_is_bright_then_dark_then_regrows() -> None:
     np.testing.assert_allclose(drop, expected, rtol=1e-5)
 
 
+def test_part_of_the_drop_comes_late() -> None:
+    sequence = Sequence(30.0, 0.5, 4.0, 0.85, np.inf, 2.0, 0.0, 1.0, 0.25, 20.0)
+    drop = nominal_drop(sequence, np.array([29.0, 30.0, 50.0, 5000.0]))
+    np.testing.assert_allclose(drop, [0.5, 3.0, 4 * (1 - 0.25 / np.e), 4.0], rtol=1e-5)
+
+
+def test_covers_keep_their_own_season() -> None:
+    district = simulate_district(size_km=4, years=4, seed=1)
+    land = district.landscape
+    kinds = np.array(land.covers.kind)
+    assert {"sandbar", "pond", "pasture", "river"} <= set(kinds)
+    levels = district.renderer._levels.vh_db
+    month = district.timeline.months
+
+    def seen(kind: str, months: tuple[int, ...]) -> float:
+        over_forest = levels[kinds == kind] - levels[0]
+        return float(over_forest[:, np.isin(month, months)].mean())
+
+    # Sand lies dry in September and is river in March; grass is greenest with the rains.
+    assert seen("sandbar", (8, 9, 10)) > seen("sandbar", (2, 3, 4)) + 4
+    assert seen("pasture", (1, 2, 3)) > seen("pasture", (7, 8, 9)) + 1
+    # The flood comes after the rains.
+    assert seen("flooded_forest", (4, 5, 6)) > seen("flooded_forest", (10, 11, 12)) + 0.5
+
+
 def test_painted_pixels_darken_on_their_day_and_no_earlier(district) -> None:
     patches, timeline = district.patches, district.timeline
     monitored = [e for e in district.events if e.kind == "clearing"]

@@ -170,7 +170,7 @@ def _write_pass(
     if radiometry == "sigma0":
         cosine = np.cos(np.deg2rad(district.views[scene.relative_orbit].lia_deg))
         bands = {name: rounded(image * cosine) for name, image in bands.items()}
-    for number, piece in enumerate(_slices(district, scene)):
+    for number, piece in enumerate(slices(district, scene)):
         assets = dict(angles[scene.relative_orbit])
         for band, image in bands.items():
             path = images / scene.slice_name(number) / f"{band}.tif"
@@ -192,16 +192,19 @@ def _write_pass(
 
 
 @dataclass(frozen=True)
-class _Slice:
+class Slice:
+    """One slice of a pass: its pixels ``(y, x)``, outline (longitude, latitude) and number."""
+
     inside: npt.NDArray[np.bool_] | np.bool_
     footprint: BaseGeometry
     number: int | None
 
 
-def _slices(district: SimulatedDistrict, scene: Pass) -> list[_Slice]:
+def slices(district: SimulatedDistrict, scene: Pass) -> list[Slice]:
+    """The slices of a pass that meet the district."""
     seam = district.views[scene.relative_orbit].seam
     if seam is None:
         outline = lonlat(district, district.landscape.grid.extent.geom)
-        return [_Slice(np.True_, outline, None)]
+        return [Slice(np.True_, outline, None)]
     first, second = (lonlat(district, footprint) for footprint in seam.footprints)
-    return [_Slice(seam.behind_m >= 0, first, 1), _Slice(seam.behind_m < 0, second, 2)]
+    return [Slice(seam.behind_m >= 0, first, 1), Slice(seam.behind_m < 0, second, 2)]

@@ -13,13 +13,14 @@ from curupira.simulate.landscape import FOREST, CoverTable, Landscape
 from curupira.simulate.params import District, World
 from curupira.simulate.patches import Patches
 from curupira.simulate.scenes import Pass
+from curupira.simulate.sequences import correlated
 from curupira.simulate.speckle import SpeckleBank
 from curupira.simulate.views import View, incidence_deg
 from curupira.simulate.weather import border_noise, local_spread, moisture_db, rain_db
 
 Ints = npt.NDArray[np.int32]
 
-_OPEN_WATER = ("river",)
+_OPEN_WATER = ("river", "pond")
 _FOREST_ANGLE_DB_PER_DEG = -0.02
 _REFERENCE_DEG = 38.0
 
@@ -41,12 +42,13 @@ def cover_levels(
     count, dates = len(covers.kind), len(passes)
     day = np.array([q.acquired.timetuple().tm_yday for q in passes], dtype=np.float64)
     peak = district.draw("season peak", p.season_peak_day)
-    season = np.cos(2 * np.pi * (day - peak) / 365.25)
+    season = _season(day - peak)
     base_vh = district.draw("forest vh", p.vh_db)
     base_vv = base_vh + district.draw("forest vv - vh", p.vv_minus_vh_db)
     swing = district.draw("forest season", p.season_db)
     sd = abs(district.draw("forest date sd", p.date_sd_db))
-    shared = np.array([district.rng("date", q.index).normal(0, sd) for q in passes])
+    days = np.array([(q.day - passes[0].day).days for q in passes], dtype=np.float64)
+    shared = sd * correlated(days, p.date_correlation_days, district.rng("dates"))
     tilt = np.array([incidence_deg(world, district, q.relative_orbit) for q in passes])
     tilt -= _REFERENCE_DEG
     vh = np.empty((count, dates), dtype=np.float32)
@@ -57,13 +59,22 @@ def cover_levels(
         own = getattr(world.covers, covers.kind[number])
         rng = district.rng("cover dates", number)
         noise = own.date_sd_db * rng.standard_normal(dates)
-        change = own.season_db * season + noise + shared + own.angle_db_per_deg * tilt
+        change = (
+            own.season_db * _season(day - peak - own.season_lag_days)
+            + noise
+            + shared
+            + own.angle_db_per_deg * tilt
+        )
         vh[number] = covers.vh_db[number] + change
         vv[number] = (
             covers.vv_db[number] + change + 0.3 * own.date_sd_db * rng.standard_normal(dates)
         )
     moist = np.array([kind not in _OPEN_WATER for kind in covers.kind], dtype=np.float32)
     return CoverLevels(vh, vv, moist)
+
+
+def _season(days: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.cos(2 * np.pi * days / 365.25)
 
 
 class Renderer:

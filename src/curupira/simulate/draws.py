@@ -45,7 +45,8 @@ def draw_events(world: World, draft: Draft, timeline: Timeline, side_km: float) 
     count = round(p.per_km2_year * side_km**2 * timeline.monitored_years)
     rng = district.rng("events", "draw")
     areas = area_quantile(even_ranks(count, rng), p)
-    starts = _start_days(count, p, world.place.first_day, timeline, rng)
+    span = (timeline.since_days, timeline.last_days)
+    starts = _start_days(count, p, world.place.first_day, span, rng)
     ranks = even_ranks(count, rng)
     shapes = rng.choice(list(p.shapes), p=list(p.shapes.values()), size=count)
     events = [
@@ -141,9 +142,9 @@ def _guarantee(
 
 
 def _start_days(
-    count: int, p: EventsWorld, first: date, timeline: Timeline, rng: np.random.Generator
+    count: int, p: EventsWorld, first: date, span: tuple[int, int], rng: np.random.Generator
 ) -> npt.NDArray[np.int64]:
-    days = np.arange(timeline.since_days, timeline.last_days + 1)
+    days = np.arange(span[0], span[1] + 1)
     stamps = np.datetime64(first, "D") + days
     months = stamps.astype("datetime64[M]").astype(int) % 12
     weight = np.asarray(p.month_weights)[months]
@@ -195,7 +196,8 @@ def place_events(
 def past_events(world: World, draft: Draft, timeline: Timeline, side_km: float) -> list[Event]:
     """Draw the clearings of the time that is only learned from.
 
-    Those that began before the last update of the deforestation map are ``in_map``.
+    They begin in the months in which those of the monitored time do; those that began before the
+    last update of the deforestation map are ``in_map``.
     """
     p, district = world.events, draft.district
     rng = district.rng("events", "past")
@@ -206,9 +208,9 @@ def past_events(world: World, draft: Draft, timeline: Timeline, side_km: float) 
     update = date(since.year, p.map_update_month, 1)
     if update >= since:
         update = date(since.year - 1, p.map_update_month, 1)
+    starts = _start_days(count, p, first, (0, timeline.since_days - 1), rng)
     events = []
-    for i in range(count):
-        start = int(rng.integers(0, timeline.since_days))
+    for i, start in enumerate(starts.tolist()):
         shape, rank = _one_shape(p, rng), float(rng.random())
         event = draft.event(_PAST + i, float(areas[i]), start, shape, rank)
         events.append(replace(event, in_map=first + timedelta(days=start) < update))

@@ -18,7 +18,7 @@ from curupira.blocks import Window
 from curupira.simulate.fields import Field32, gaussian_field
 from curupira.simulate.nature import lay_water, outlines, relief, savanna_mask
 from curupira.simulate.params import CoverWorld, District, World
-from curupira.simulate.roads import OldClearing, clear_lots, lay_roads
+from curupira.simulate.roads import OldClearing, clear_lots, farm_ponds, lay_roads
 
 #: Cover number of terra firme forest.
 FOREST = 0
@@ -129,7 +129,10 @@ def build_landscape(world: World, district: District, size_km: float) -> Landsca
         painter.geometry("stream", stream, only_forest=True)
     for river in water.rivers:
         painter.geometry("river", river)
-    wet = np.isin(painter.cover, painter.numbers("river", "stream"))
+    painter.geometry("sandbar", water.sandbars.intersection(grid.extent.geom))
+    for lot in lots:
+        painter.geometry("pond", farm_ponds(lot, world.water, district))
+    wet = np.isin(painter.cover, painter.numbers("river", "sandbar", "stream"))
     known = [
         patch
         for number, patch in enumerate(outlines(savanna, grid))

@@ -90,6 +90,7 @@ def _event(
     vv = vh + district.draw("forest vv - vh", forest.vv_minus_vh_db)
     level = rng.normal(0, p.between_db)
     begun = timeline.days >= start
+    left = np.exp(-np.maximum(timeline.days - start - days, 0) / p.regrowth_days)
     parts = []
     for name, level_vh, level_vv in (
         ("bare", p.bare_vh_db, p.bare_vv_db),
@@ -97,8 +98,10 @@ def _event(
         ("spoil", p.spoil_vh_db, p.spoil_vv_db),
     ):
         noise = rng.normal(0, 0.7, timeline.days.size)
-        drop_vh = np.where(begun, vh - level_vh - level + noise, np.nan).astype(np.float32)
-        drop_vv = np.where(begun, vv - level_vv - level + noise, np.nan).astype(np.float32)
+        drop_vh, drop_vv = (
+            np.where(begun, (forest_db - own_db - level) * left + noise, np.nan).astype(np.float32)
+            for forest_db, own_db in ((vh, level_vh), (vv, level_vv))
+        )
         parts.append(Part(name, p.parts[name], drop_vh, drop_vv))
     power = sum(q.share * 10 ** (-float(np.nanmean(q.vh_drop_db)) / 10) for q in parts)
     settled = -10 * np.log10(power + 1 - sum(q.share for q in parts))

@@ -14,7 +14,7 @@ from shapely.geometry import LineString, box, shape
 from shapely.geometry.base import BaseGeometry
 
 from curupira.simulate.fields import Field32, gaussian_field
-from curupira.simulate.params import District, World
+from curupira.simulate.params import District, WaterWorld, World
 
 #: Valleys rise from their water with this length (m).
 _VALLEY_M = 600.0
@@ -25,6 +25,7 @@ class Water:
     """Courses and surfaces of running water, in the grid's CRS."""
 
     rivers: tuple[BaseGeometry, ...]
+    sandbars: BaseGeometry
     streams: tuple[BaseGeometry, ...]
     courses: tuple[LineString, ...]
     floodplain: BaseGeometry
@@ -66,11 +67,24 @@ def lay_water(grid: GeoBox, world: World, district: District) -> Water:
     wide = [s for s, w in zip(streams, widths, strict=True) if w >= p.mask_finds_width_m]
     return Water(
         rivers=tuple(r for r in rivers if not r.is_empty),
+        sandbars=_sandbars(rivers, p, district.rng("sandbars")),
         streams=tuple(streams),
         courses=tuple(courses),
         floodplain=plain.intersection(frame),
         mapped=tuple(r for r in rivers if not r.is_empty) + tuple(wide),
     )
+
+
+def _sandbars(rivers: list[BaseGeometry], p: WaterWorld, rng: np.random.Generator) -> BaseGeometry:
+    """Banks of sand along the rivers, half in the water and half beyond what is water on maps."""
+    bars = []
+    for river in rivers:
+        bank = river.boundary
+        for _ in range(int(rng.poisson(p.sandbars_per_km * bank.length / 2000))):
+            start, length = rng.uniform(0, bank.length), rng.uniform(*p.sandbar_m)
+            points = [bank.interpolate(start + t * length) for t in (0, 0.5, 1)]
+            bars.append(LineString(points).buffer(length / 4))
+    return shapely.union_all(bars)
 
 
 def _mouth(

@@ -82,6 +82,7 @@ class ForestWorld(_Section):
     season_db: Spread
     season_peak_day: Spread
     date_sd_db: Spread
+    date_correlation_days: Positive
     moisture_sd_db: Spread
     moisture_scales_m: tuple[float, ...] = Field(min_length=1)
     local_sd_ln: NotNegative
@@ -106,6 +107,7 @@ class CoverWorld(_Section):
     vv_db: Spread
     between_db: NotNegative
     season_db: NotNegative
+    season_lag_days: float
     date_sd_db: NotNegative
     angle_db_per_deg: float
 
@@ -118,6 +120,8 @@ class CoversWorld(_Section):
     road: CoverWorld
     savanna: CoverWorld
     river: CoverWorld
+    sandbar: CoverWorld
+    pond: CoverWorld
     stream: CoverWorld
     flooded_forest: CoverWorld
 
@@ -139,6 +143,10 @@ class WaterWorld(_Section):
     streams_per_100km2: NotNegative
     floodplain_m: NotNegative
     river_probability: Share
+    sandbars_per_km: NotNegative
+    sandbar_m: Range
+    ponds_per_km2: NotNegative
+    pond_m: Range
     mask_finds_width_m: NotNegative
 
 
@@ -201,7 +209,9 @@ class SequenceWorld(_Section):
     never_dark_share: Spread
     slash_date_sd_db: NotNegative
     dark_drop_db: Spread
-    dark_between_db: NotNegative
+    dark_sd_ln: NotNegative
+    late_share: Share
+    late_days: Positive
     vv_ratio: Spread
     settled_days: Positive
     regrowth_days_median: Spread
@@ -232,6 +242,7 @@ class MinesWorld(_Section):
     spoil_vv_db: float
     parts: Mapping[str, Share]
     between_db: NotNegative
+    regrowth_days: Positive
 
 
 class RainWorld(_Section):

@@ -12,7 +12,7 @@ from shapely import affinity
 from shapely.geometry import LineString, Polygon, box
 from shapely.geometry.base import BaseGeometry
 
-from curupira.simulate.params import District, RoadsWorld, World
+from curupira.simulate.params import District, RoadsWorld, WaterWorld, World
 from curupira.simulate.shapes import rectangle
 
 
@@ -76,6 +76,20 @@ def clear_lots(
         lots.append(OldClearing(lot, world.place.first_day - age, cover))
         taken = shapely.union(taken, lot)
     return lots
+
+
+def farm_ponds(lot: OldClearing, p: WaterWorld, district: District) -> BaseGeometry:
+    """Round ponds in a pasture; none elsewhere."""
+    x, y = lot.geometry.centroid.coords[0]
+    rng = district.rng("ponds", int(x), int(y))
+    count = int(rng.poisson(p.ponds_per_km2 * lot.geometry.area / 1e6))
+    if lot.cover != "pasture" or count == 0:
+        return Polygon()
+    west, south, east, north = lot.geometry.bounds
+    places = rng.uniform((west, south), (east, north), (count, 2))
+    sizes = rng.uniform(*p.pond_m, count) / 2
+    discs = shapely.buffer(shapely.points(places), sizes)
+    return shapely.union_all(discs).intersection(lot.geometry)
 
 
 def _lot(

@@ -14,7 +14,10 @@ Series = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """How one clearing behaves: what its series is computed from."""
+    """How one clearing behaves: what its series is computed from.
+
+    ``late_share`` of the drop comes only bit by bit after darkening, by ``late_days``.
+    """
 
     slash_days: float
     slash_drop_db: float
@@ -24,6 +27,8 @@ class Sequence:
     regrowth_shape: float
     regrowth_floor: float
     wet_gain: float
+    late_share: float = 0.0
+    late_days: float = 1.0
 
     @property
     def darkens(self) -> bool:
@@ -86,12 +91,14 @@ def draw_sequence(
     return Sequence(
         slash_days=slash_days,
         slash_drop_db=slash,
-        dark_drop_db=max(1.0, float(rng.normal(numbers.dark_drop_db, p.dark_between_db))),
+        dark_drop_db=max(1.0, numbers.dark_drop_db * float(np.exp(rng.normal(0, p.dark_sd_ln)))),
         vv_ratio=max(0.3, float(rng.normal(numbers.vv_ratio, 0.15))),
         regrowth_days=regrowth,
         regrowth_shape=p.regrowth_shape,
-        regrowth_floor=float(np.clip(rng.normal(p.regrowth_floor, 0.15), -0.2, 0.8)),
+        regrowth_floor=float(np.clip(rng.normal(p.regrowth_floor, 0.05), -0.2, 0.8)),
         wet_gain=float(rng.uniform(0.4, 1.4)),
+        late_share=p.late_share,
+        late_days=p.late_days,
     )
 
 
@@ -111,7 +118,8 @@ def nominal_drop(sequence: Sequence, age_days: npt.NDArray[np.float64]) -> Serie
         left = floor + (1 - floor) * np.exp(
             -((np.maximum(dark_age, 0) / sequence.regrowth_days) ** sequence.regrowth_shape)
         )
-    drop = np.where(dark_age >= 0, sequence.dark_drop_db * left, sequence.slash_drop_db)
+    come = 1 - sequence.late_share * np.exp(-np.maximum(dark_age, 0) / sequence.late_days)
+    drop = np.where(dark_age >= 0, sequence.dark_drop_db * left * come, sequence.slash_drop_db)
     return np.where(age_days >= 0, drop, np.nan).astype(np.float32)
 
 
@@ -147,7 +155,7 @@ def drop_series(
     nominal = nominal_drop(sequence, age_days).astype(np.float64)
     # Slash is as steady as forest; what comes after it is not.
     sd = np.where(age_days >= sequence.slash_days, numbers.date_sd_db, p.slash_date_sd_db)
-    noise = sd * _correlated(age_days, p.correlation_days, rng)
+    noise = sd * correlated(age_days, p.correlation_days, rng)
     own = 0.4 * sd * rng.standard_normal(age_days.size)
     # Slash shields the soil: only bare soil shows that it is wet.
     exposed = np.where(age_days >= sequence.slash_days, sequence.wet_gain, 0.2) * wetness
@@ -156,7 +164,7 @@ def drop_series(
     return vh.astype(np.float32), vv.astype(np.float32)
 
 
-def _correlated(
+def correlated(
     days: npt.NDArray[np.float64], scale_days: float, rng: np.random.Generator
 ) -> npt.NDArray[np.float64]:
     """First-order autoregressive noise of unit variance at uneven dates."""

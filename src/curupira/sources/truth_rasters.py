@@ -23,7 +23,9 @@ _PITCH_M = 20.0
 #: Covers of the land that explain a false warning.
 COVER_CAUSES = {
     "flooded_forest": "flood",
+    "pond": "flood",
     "river": "flood",
+    "sandbar": "flood",
     "stream": "flood",
     "savanna": "season",
     "pasture": "season",
