@@ -1,23 +1,24 @@
 """Mining on simulated radar over real mines: the paper's network against ours.
 
-Run: python benchmarks/mining.py [--data ../shared/data] [--work DIR] [--presets unesp_2025]
-         [--seeds 1] [--variants 0] [--each 171] [--dates 1] [--json OUT]
+Run: python benchmarks/mining.py [--data ../shared/data] [--work DIR] [--trials unesp_2025,curupira]
+         [--seeds 3] [--variants 0 1 2 3 4] [--dates 7] [--tiles 6] [--json OUT]
 
 The outlines (Amazon Mining Watch, cumulative 2023) and the training points are real, the radar over
 them is simulated (simulate/mining_region.py): no figure here says how well mines are found. Trained
-is on patches of the Tapajos box, thresholds and temperature are chosen on tiles of Tapajos that
-are in no test, and tested is on tiles of both boxes, some around mines and some without: mines are
-far more frequent there than in the boxes, so precision is no region's. Trained models are kept in
---work and used again. The presets' statistics of the normalisation follow in tens of steps here
-(norm_momentum), for 342 patches make few hundred steps, and the paper's 2,394 make 1,800.
+is on patches of the Tapajos box, variant 0; thresholds, that of lone squares and temperatures are
+chosen on tiles of Tapajos that are in no test and then frozen; tested is on tiles of both boxes,
+half of them around mines and half without: mines are far more frequent there than in the boxes, so
+precision is no region's. A variant is other land (another seed everywhere) with other levels; the
+networks are trained once and look at all variants, so differences between models are paired by
+variant. Trained models are kept in --work and used again.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -25,92 +26,99 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import shapely
 import torch
 
-from curupira import presets
 from curupira.mining.classify import classify_scene
 from curupira.mining.evaluate import evaluate, match
-from curupira.mining.model import MiningModel, Normalisation, load_model, save_model
-from curupira.mining.params import ClassifyParams, GridParams, MiningParams, ScoreParams
+from curupira.mining.model import MiningModel
+from curupira.mining.params import ClassifyParams, GridParams, ScoreParams
 from curupira.mining.reference_grid import reference_grid
-from curupira.mining.splits import split_patches
 from curupira.mining.squares import drop_lone, squares_of
-from curupira.mining.train import fit, validation_metrics
-from mining_land import CRS, VARIANTS, Place, Region, image_for, patch_set
+from curupira.simulate.mining_region import Tile
+from mining_land import CRS, VARIANTS, Place, Region, Views
+from mining_trials import TRIALS, train
 
 #: The paper's Table 2: F1 at thresholds 0.8 and 0.9.
 PAPER = {("tapajos", 0.8): 0.676, ("tapajos", 0.9): 0.578}
 PAPER |= {("yanomami", 0.8): 0.589, ("yanomami", 0.9): 0.630}
 #: Date of the paper's Tapajos map.
 TAPAJOS_DAY = date(2023, 12, 25)
-#: Weight of a batch in the running statistics of a short training.
-SHORT = 0.05
+#: Tiles on which thresholds are chosen, in no test.
+CHOICE_SEED, TEST_SEED = 900, 10
 LEVELS = np.round(np.arange(0.1, 0.99, 0.02), 2)
+#: Least probability of a square that is kept at all.
+_FLOOR = 0.05
 
 
-def train(name: str, data: Path, folder: Path, *, each: int, dates: int, seed: int) -> MiningModel:
-    """A model of a preset and seed, trained unless it is there already."""
-    if (folder / "model.json").is_file():
-        return load_model(folder)
-    preset = presets.load(name, "mining").replace(norm_momentum=SHORT)
-    params = MiningParams.from_preset(preset)
-    patches = patch_set(Region(data, "tapajos", 0), params, each, dates, seed)
-    learn, check = split_patches(patches.index, params.split, size_m=1040.0, seed=seed)
-    started = time.monotonic()
-    trained = fit(patches, learn, check, params, seed=seed)
-    labels, points = patches.labels[check], patches.index["point"].to_numpy()[check]
-    scaling = Normalisation(kind=params.training.zscore, mean=trained.mean, sd=trained.sd)
-    record: dict[str, Any] = {
-        "data_hash": patches.hash,
-        "seed": seed,
-        "epoch": trained.epoch,
-        "patches": {"training": int(learn.sum()), "validation": int(check.sum())},
-        "metrics": {
-            "split": params.split.split,
-            "validation": validation_metrics(labels, trained.probability, points),
-        },
-        "history": vars(trained.history),
-        "software": {"torch": torch.__version__},
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    save_model(folder, trained.network, scaling, preset, record)
-    found = record["metrics"]["validation"]["f1"]["value"]
-    seconds = time.monotonic() - started
-    print(f"  trained {name} seed {seed}: {len(patches.index)} patches, {seconds:.0f} s, "
-          f"epoch {trained.epoch}, validation F1 {found:.3f}", flush=True)  # fmt: skip
-    return load_model(folder)
+@dataclass(frozen=True)
+class Seen:
+    """Squares of every model over some tiles, and the reference cells there."""
+
+    squares: dict[str, Any]
+    reference: gpd.GeoDataFrame
 
 
-def squares(model: MiningModel, region: Region, places: Sequence[Place], day: date) -> Any:
-    """All squares of the tiles with their probability, and the tiles' outlines as one area."""
-    found = []
+def look(models: dict[str, MiningModel], region: Region, places: Sequence[Place]) -> Seen:
+    """All models look at the same images of all tiles."""
+    day = TAPAJOS_DAY if region.name == "tapajos" else region.land.test_date
+    found: dict[str, list[Any]] = {name: [] for name in models}
+    cells = []
     for place in places:
-        scene = image_for(region, place, model.params, sorted({*region.land.dates, day}))
-        rules = model.params.classify
-        seen = classify_scene(scene, model, stride_px=rules.stride_px, threshold=0.5)
-        found.append(squares_of(seen, 0.02, rules.merge_overlap))
-    return gpd.GeoDataFrame(pd.concat(found, ignore_index=True), crs=CRS[region.name])
+        tile = region.make(place)
+        views = Views(region.scenes(tile, place, sorted({*region.land.dates, day})), tile)
+        for name, model in models.items():
+            rules = model.params.classify
+            image = views.image(model.params)
+            seen = classify_scene(image, model, stride_px=rules.stride_px, threshold=0.5)
+            found[name].append(squares_of(seen, _FLOOR, rules.merge_overlap, rules.squares))
+        cells.extend(_reference(region, place, tile))
+    crs = CRS[region.name]
+    joined = {n: gpd.GeoDataFrame(pd.concat(f, ignore_index=True), crs=crs)
+              for n, f in found.items()}  # fmt: skip
+    return Seen(joined, gpd.GeoDataFrame(pd.concat(cells, ignore_index=True), crs=crs))
 
 
-def cells(region: Region, places: Sequence[Place]) -> gpd.GeoDataFrame:
-    """Reference cells of the tiles."""
-    area = shapely.union_all([p.grid.extent.geom for p in places])
-    clipped = region.outlines.clip(area)
+def _reference(region: Region, place: Place, tile: Tile) -> Iterator[gpd.GeoDataFrame]:
+    """Reference cells of a tile, with the mask that most of their mined ground lies in."""
+    clipped = region.outlines.clip(place.grid.extent.geom)
     layer = gpd.GeoDataFrame(geometry=clipped[~clipped.is_empty].to_numpy(), crs=CRS[region.name])
     layer = layer[layer.geom_type.isin(["Polygon", "MultiPolygon"])]
-    return reference_grid(layer, GridParams(crs=CRS[region.name]))
+    if layer.empty or layer.area.sum() < GridParams().min_fragment_m2:
+        return
+    cells = reference_grid(layer, GridParams(crs=CRS[region.name]))
+    masks = []
+    for cell in cells.geometry:
+        west, south, east, north = cell.bounds
+        (left, top), (right, bottom) = (
+            ~place.grid.affine * c for c in ((west, north), (east, south))
+        )
+        part = np.s_[max(round(top), 0) : round(bottom), max(round(left), 0) : round(right)]
+        dug = tile.mined[part]
+        for name, mask in (("water", tile.water), ("floodplain", tile.floodplain)):
+            if dug.any() and mask[part][dug].mean() > 0.5:
+                masks.append(name)
+                break
+        else:
+            masks.append("")
+    yield cells.assign(mask=masks)
 
 
 def judge(
-    found: Any, reference: Any, threshold: float, rule: str, rules: ClassifyParams | None = None
+    found: Any, reference: Any, threshold: float, rule: str, rules: ClassifyParams | None
 ) -> dict[str, Any]:
     """Scores at one threshold; with ``rules`` also their rule for lone squares."""
-    params = ScoreParams(rule=rule, bootstrap=500)  # type: ignore[arg-type]
+    params = ScoreParams(rule=rule, bootstrap=300)  # type: ignore[arg-type]
     chosen = found[found.probability > threshold]
     if rules is not None:
         chosen = drop_lone(chosen, rules)
-    return evaluate(chosen, reference, params, threshold=threshold).as_dict()
+    row = evaluate(chosen, reference, params, threshold=threshold).as_dict()
+    _, met = match(chosen.geometry.to_numpy(), reference.geometry.to_numpy(), 0.0)
+    masks = reference["mask"].to_numpy()
+    for name in ("water", "floodplain", ""):
+        inside = masks == name
+        counts = {"found": int(met[inside].sum()), "cells": int(inside.sum())}
+        row[f"cells_in_{name or 'no_mask'}"] = counts
+    return row
 
 
 def quick_f1(found: Any, reference: Any) -> float:
@@ -138,57 +146,62 @@ def choose(found: Any, reference: Any, rules: ClassifyParams, lone: bool) -> tup
 
 def run(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Train, choose thresholds, judge; one row an evaluation."""
+    names = options.trials.split(",")
+    epochs = {n: options.epochs if TRIALS[n].large else options.small_epochs for n in names}
+    models = {}
+    for seed in range(1, options.seeds + 1):
+        trained = train(names, options.data, options.work, dates=options.dates, epochs=epochs,
+                        seed=seed)  # fmt: skip
+        models |= {f"{name}/{seed}": model for name, model in trained.items()}
+    home = Region(options.data, "tapajos", 0)
+    choice = look(models, home, home.tiles(options.tiles, options.tiles, seed=CHOICE_SEED))
+    frozen = {}
+    for key, model in models.items():
+        rules, lone = model.params.classify, not key.startswith("unesp")
+        low, high = choose(choice.squares[key], choice.reference, rules, lone)
+        frozen[key] = (low, rules.model_copy(update={"lone_threshold": high}))
+        print(f"  {key}: threshold {low}, lone squares {high}, frozen", flush=True)
     rows = []
-    for name in options.presets.split(","):
-        for seed in range(1, options.seeds + 1):
-            folder = options.work / f"{Path(name).stem}_{options.each}x{options.dates}_{seed}"
-            model = train(name, options.data, folder, each=options.each, dates=options.dates,
-                          seed=seed)  # fmt: skip
-            home = Region(options.data, "tapajos", 0)
-            places = home.tiles(options.tiles, options.tiles, seed=900)
-            rules = model.params.classify
-            frozen, high = choose(squares(model, home, places, TAPAJOS_DAY), cells(home, places),
-                                  rules, name != "unesp_2025")  # fmt: skip
-            rules = rules.model_copy(update={"lone_threshold": high})
-            print(f"  {name} seed {seed}: threshold {frozen}, lone squares {high}, on validation "
-                  "tiles", flush=True)  # fmt: skip
-            for variant in options.variants:
-                rows += [{"preset": name, "seed": seed, "variant": variant, **r}
-                         for r in test(model, options, variant, frozen, rules)]  # fmt: skip
-                options.json.write_text(json.dumps(rows, indent=1))
+    for variant in options.variants:
+        for name in ("tapajos", "yanomami"):
+            region = Region(options.data, name, variant)
+            places = region.tiles(options.tiles, options.tiles, seed=TEST_SEED + variant)
+            seen = look(models, region, places)
+            for key in models:
+                rows += _rows(key, seen, name, variant, frozen[key])
+            options.json.write_text(json.dumps(rows, indent=1))
     return rows
 
 
-def test(
-    model: MiningModel,
-    options: argparse.Namespace,
-    variant: int,
-    frozen: float,
-    rules: ClassifyParams,
+def _rows(
+    key: str, seen: Seen, region: str, variant: int, frozen: tuple[float, ClassifyParams]
 ) -> list[dict[str, Any]]:
-    """Both regions of a variant, at the paper's thresholds and at the frozen one."""
+    """At the paper's thresholds, and at the frozen one with and without the lone rule."""
+    name, seed = key.split("/")
+    low, rules = frozen
+    cases: list[tuple[str, float, ClassifyParams | None]] = [
+        ("0.8", 0.8, None), ("0.9", 0.9, None), ("frozen", low, rules)
+    ]  # fmt: skip
+    if rules.lone_threshold:
+        cases.append(("frozen, lone squares as others", low, None))
     rows = []
-    for name in ("tapajos", "yanomami"):
-        region = Region(options.data, name, variant)
-        day = TAPAJOS_DAY if name == "tapajos" else region.land.test_date
-        places = region.tiles(options.tiles, options.tiles, seed=10 + variant)
-        found, reference = squares(model, region, places, day), cells(region, places)
-        for rule in ("paper", "symmetric"):
-            for threshold in (0.8, 0.9, frozen):
-                lone = rules if threshold == frozen else None
-                row = judge(found, reference, threshold, rule, lone)
-                rows.append({"region": name, "frozen": threshold == frozen, **row})
-                _print(model.card.preset, variant, rows[-1])
+    for rule in ("paper", "symmetric"):
+        for case, threshold, lone in cases:
+            row = judge(seen.squares[key], seen.reference, threshold, rule, lone)
+            about = {"trial": name, "seed": int(seed), "variant": variant, "region": region}
+            rows.append({**about, "case": case, "lone_threshold": rules.lone_threshold, **row})
+            if case != "0.8" or rule == "paper":
+                _print(rows[-1])
     return rows
 
 
-def _print(preset: str, variant: int, row: dict[str, Any]) -> None:
+def _print(row: dict[str, Any]) -> None:
     p, r, f = (row[k]["value"] or 0.0 for k in ("precision", "recall", "f1"))
     paper = PAPER.get((row["region"], row["threshold"]))
     beside = f" (paper {paper:.3f})" if paper and row["rule"] == "paper" else ""
-    print(f"{preset:11} v{variant} {row['region']:9} {row['rule']:9} > {row['threshold']:.2f}"
-          f"{'*' if row['frozen'] else ' '} TP {row['tp']:4} FP {row['fp']:4} FN {row['fn']:4} "
-          f"P {p:.3f} R {r:.3f} F1 {f:.3f}{beside}", flush=True)  # fmt: skip
+    print(f"{row['trial']:11} {row['seed']} v{row['variant']} {row['region']:8} {row['rule']:9} "
+          f"{row['case'][:9]:9} > {row['threshold']:.2f} TP {row['tp']:4} FP {row['fp']:4} "
+          f"FN {row['fn']:4} P {p:.3f} R {r:.3f} F1 {f:.3f}{beside}", flush=True)  # fmt: skip
 
 
 def main() -> None:
@@ -196,14 +209,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--work", type=Path, default=Path("/tmp/curupira-mining"))
-    parser.add_argument("--presets", default="unesp_2025,curupira")
+    parser.add_argument("--trials", default="unesp_2025,curupira", help=", ".join(TRIALS))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument(
         "--variants", type=int, nargs="+", default=[0], help=f"0-{len(VARIANTS) - 1}"
     )
-    parser.add_argument("--each", type=int, default=171, help="points of each class")
-    parser.add_argument("--dates", type=int, default=1, help="dates of each point (paper: 7)")
-    parser.add_argument("--tiles", type=int, default=10, help="of each kind, of 7.28 km")
+    parser.add_argument("--dates", type=int, default=7, help="dates of each point (paper: 7)")
+    parser.add_argument("--epochs", type=int, default=8, help="of 104-pixel patches")
+    parser.add_argument("--small-epochs", type=int, default=12, help="of 52-pixel patches")
+    parser.add_argument("--tiles", type=int, default=6, help="of each kind, of 7.28 km")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path, default=Path("/tmp/curupira-mining.json"))
     options = parser.parse_args()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import geopandas as gpd
 import numpy as np
@@ -19,19 +19,22 @@ from rasterio.features import rasterize
 from shapely.geometry.base import BaseGeometry
 
 from curupira.blocks import Window
-from curupira.mining.composite import coarsen, composite
+from curupira.mining.composite import composite
+from curupira.mining.context import above_valley, slope_deg
 from curupira.mining.dataset import PatchSet
-from curupira.mining.params import MiningParams
+from curupira.mining.params import LandBand, MiningParams
 from curupira.mining.scene import RadarScene, read_bands
+from curupira.simulate.mining_image import render
 from curupira.simulate.mining_params import MiningLand, load_mining_land
-from curupira.simulate.mining_region import Tile, make_tile, render
+from curupira.simulate.mining_region import Tile, make_tile
 from curupira.simulate.params import load_world
 from curupira.simulate.speckle import SpeckleBank
 
 CRS = {"tapajos": "EPSG:32721", "yanomami": "EPSG:32620"}
 Array = npt.NDArray[Any]
 #: Pixels; windows of 104 at steps of 52 cover a tile of 728 exactly.
-TILE, PATCH, MARGIN = 728, 104, 12
+TILE, PATCH, MARGIN = 728, 104, 36
+LAND = get_args(LandBand)
 #: Training points nearer than this are one mine.
 APART_M = 1500.0
 
@@ -48,11 +51,12 @@ VARIANTS: tuple[dict[str, dict[str, Any]], ...] = (
 
 @dataclass(frozen=True)
 class Place:
-    """A tile's grid and the outlines on it."""
+    """A tile's grid, the outlines on it, and where imagery of 2023 alone shows the mine."""
 
     grid: GeoBox
     number: int
     outlines: npt.NDArray[np.int32]
+    seen: npt.NDArray[np.bool_]
 
 
 class Region:
@@ -63,26 +67,19 @@ class Region:
         folder = data / "amw"
         outlines = gpd.read_file(folder / f"{name}_amw_cumulative_2023.geojson")
         self.outlines = outlines.to_crs(CRS[name]).geometry.make_valid()
+        seen = gpd.read_file(folder / f"{name}_amw_detections_2023_48px_v3.1_dissolved.geojson")
+        self.seen = seen.to_crs(CRS[name]).geometry.make_valid()
         self.samples = gpd.read_file(folder / f"{name}_amw_samples.geojson").to_crs(CRS[name])
         self.land: MiningLand = load_mining_land(**VARIANTS[variant])
         self.bank = SpeckleBank(load_world().speckle, 100 + variant)
-
-    @cached_property
-    def tree(self) -> shapely.STRtree:
-        """Index of the outlines."""
-        return shapely.STRtree(self.outlines.to_numpy())
 
     def place(self, x: float, y: float, size: int, number: int) -> Place:
         """A tile of ``size`` pixels with its middle at a point, on whole pixels."""
         left, top = round(x / 10 - size / 2) * 10, round(y / 10 + size / 2) * 10
         box = (left, top - size * 10, left + size * 10, top)
         grid = GeoBox.from_bbox(box, crs=CRS[self.name], shape=(size, size))
-        hits = self.tree.query(grid.extent.geom, predicate="intersects")
-        shapes = [(self.outlines.iloc[i], n) for n, i in enumerate(sorted(hits), start=1)]
-        burnt = np.zeros((size, size), dtype=np.int32)
-        if shapes:
-            burnt = rasterize(shapes, (size, size), transform=grid.affine, dtype="int32")
-        return Place(grid, number, burnt)
+        layers = [_burn(layer, grid) for layer in (self.outlines, self.seen)]
+        return Place(grid, number, layers[0], layers[1] > 0)
 
     def tiles(self, mined: int, clean: int, seed: int) -> list[Place]:
         """Tiles that do not overlap: around random mining outlines, and without any."""
@@ -132,16 +129,26 @@ class Region:
     def make(self, place: Place) -> Tile:
         """The land of a tile."""
         seed = (self.variant + 1) * 1_000_000 + place.number
-        return make_tile(self.land, self.land.region[self.name], place.outlines, seed)
+        region = self.land.region[self.name]
+        return make_tile(self.land, region, place.outlines, seed, place.seen)
 
-    def scenes(self, place: Place, days: Sequence[date]) -> list[RadarScene]:
+    def scenes(self, tile: Tile, place: Place, days: Sequence[date]) -> list[RadarScene]:
         """Images of a tile on some days, in memory."""
-        tile = self.make(place)
         made = []
         for number, day in enumerate(days):
             pair = render(tile, day, place.number * 64 + number, self.bank)
             made.append(RadarScene(f"{self.name}_{place.number}", day, place.grid, _reader(pair)))
         return made
+
+
+def _burn(outlines: gpd.GeoSeries, grid: GeoBox) -> npt.NDArray[np.int32]:
+    # Number of the outline a pixel lies in, 0 outside.
+    hits = outlines.sindex.query(grid.extent.geom, predicate="intersects")
+    shapes = [(outlines.iloc[i], n) for n, i in enumerate(sorted(hits), start=1)]
+    if not shapes:
+        return np.zeros(grid.shape, dtype=np.int32)
+    burnt = rasterize(shapes, grid.shape, transform=grid.affine, dtype="int32")
+    return np.asarray(burnt, dtype=np.int32)
 
 
 def _reader(pair: tuple[Array, Array]) -> Any:
@@ -151,42 +158,80 @@ def _reader(pair: tuple[Array, Array]) -> Any:
     return read
 
 
-def image_for(region: Region, place: Place, params: MiningParams, days: list[date]) -> RadarScene:
-    """What a model looks at: the last of the dates, or their composite, at its pixel size."""
-    wanted = days if params.bands.several_dates else days[-1:]
-    scenes = region.scenes(place, wanted)
-    factor = round(params.patches.pixel_m / 10)
-    if factor > 1:
-        scenes = [coarsen(scene, factor) for scene in scenes]
-    return composite(scenes) if params.bands.several_dates else scenes[0]
+class Views:
+    """What models look at in one tile; with ``whole`` a composite is made once, of all pixels."""
+
+    def __init__(self, scenes: Sequence[RadarScene], tile: Tile, whole: bool = True) -> None:
+        self.scenes, self.tile, self.whole = scenes, tile, whole
+
+    @cached_property
+    def year(self) -> RadarScene:
+        """The composite of all dates."""
+        made = composite(self.scenes)
+        if not self.whole:
+            return made
+        extra = {name: _layer(read(made.window)) for name, read in made.extra.items()}
+        return replace(made, read=_reader(made.read(made.window)), extra=extra)
+
+    @cached_property
+    def land(self) -> dict[str, Any]:
+        """Bands of the land around."""
+        tile = self.tile
+        found = {
+            "stream": np.minimum(tile.mapped_stream_m, 2000) / 1000,
+            "slope": slope_deg(tile.height_m, tile.land.pixel_m),
+            "height": above_valley(tile.height_m, tile.land.pixel_m),
+        }
+        return {name: _layer(np.float32(values)) for name, values in found.items()}
+
+    def image(self, params: MiningParams) -> RadarScene:
+        """The last date, or the composite; with the land, where the model looks at it."""
+        several = params.bands.several_dates
+        image = self.year if several else self.scenes[-1]
+        if not any(name in LAND for name in params.bands.bands):
+            return image
+        return replace(image, extra={**image.extra, **self.land})
 
 
-def patch_set(region: Region, params: MiningParams, each: int, dates: int, seed: int) -> PatchSet:
-    """Patches of the training points: ``dates`` random dates of each, or its composite."""
+def _layer(values: Array) -> Any:
+    return lambda window: values[window.slices]
+
+
+def patch_sets(
+    region: Region, wanted: dict[str, MiningParams], each: int, dates: int, seed: int
+) -> dict[str, PatchSet]:
+    """Patches of the training points for several models, from the same images.
+
+    A model of one date gets ``dates`` random dates of each point; one of several dates as many
+    composites, each of five random dates of the year.
+    """
     rng = np.random.default_rng(seed)
-    scale = round(params.patches.pixel_m / 10)
-    first, last = MARGIN // scale, (MARGIN + PATCH) // scale
-    inner = Window(first, last, first, last)
-    rows, patches = [], []
+    made: dict[str, list[Array]] = {name: [] for name in wanted}
+    rows = []
+    year = region.land.dates
     for number, point in enumerate(region.points(each, seed).itertuples()):
         size = PATCH + 2 * MARGIN
         place = region.place(point.geometry.x, point.geometry.y, size, 500_000 + number)
-        year = region.land.dates
-        if params.bands.several_dates:
-            images = [image_for(region, place, params, year)]
-        else:
-            chosen = sorted(rng.choice(len(year), dates, replace=False))
-            images = [image_for(region, place, params, [year[n]]) for n in chosen]
-        for image in images:
-            patches.append(read_bands(image, inner, params.bands))
+        tile = region.make(place)
+        scenes = region.scenes(tile, place, year)
+        for last in rng.choice(len(year), dates, replace=False):
+            others = rng.choice(np.delete(np.arange(len(year)), last), 4, replace=False)
+            for name, params in wanted.items():
+                several = params.bands.several_dates
+                chosen = sorted([*others, last]) if several else [last]
+                image = Views([scenes[n] for n in chosen], tile, False).image(params)
+                first = (size - params.patches.size_px) // 2
+                end = first + params.patches.size_px
+                made[name].append(read_bands(image, Window(first, end, first, end), params.bands))
             rows.append(
                 {
                     "point": number,
-                    "scene": str(image.day),
-                    "date": image.day,
+                    "scene": str(year[last]),
+                    "date": year[last],
                     "label": int(point.label),
                     "x_m": point.geometry.x,
                     "y_m": point.geometry.y,
                 }
             )
-    return PatchSet(np.stack(patches), pd.DataFrame(rows), f"simulated-{seed}")
+    index = pd.DataFrame(rows)
+    return {n: PatchSet(np.stack(found), index, f"simulated-{seed}") for n, found in made.items()}

@@ -145,6 +145,16 @@ class MiningParams(_Section):
         description='Model folder of "curupira mining train"; "" = warnings get no mining_score',
         json_schema_extra=PLACE,
     )
+    streams: str = Field(
+        "",
+        description='Lines of streams, for a model that looks at their distance; "" = none',
+        json_schema_extra=PLACE,
+    )
+    dem: str = Field(
+        "",
+        description='Raster of heights, for a model that looks at slope or height; "" = none',
+        json_schema_extra=PLACE,
+    )
     threshold: float = Field(
         0.8,
         ge=0,

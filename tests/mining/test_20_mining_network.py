@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 
@@ -9,16 +10,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as fn
 
 from curupira import presets
 from curupira.errors import ConfigError, InputError
 from curupira.mining.classify import by_patch, onnx_engine, plain_engine, torch_engine
 from curupira.mining.dataset import PatchSet, band_statistics, batches
+from curupira.mining.fused import norm_pool
 from curupira.mining.model import Normalisation, load_model, save_model
 from curupira.mining.network import (
     Folded,
     MiningNetwork,
     Scorer,
+    cells_answer,
     count_parameters,
     focal_loss,
     pooled,
@@ -54,6 +59,42 @@ def test_parameters_are_the_paper_s():
     # By hand: convolutions, normalisations, dense layers.
     convolutions = 3 * 32 * 9 + 32 + 32 * 64 * 9 + 64 + 64 * 128 * 9 + 128
     assert convolutions + 2 * (32 + 64 + 128) + 128 * 64 + 64 + 64 * 2 + 2 == 102_082
+
+
+@pytest.mark.parametrize("channels", [3, 32])
+def test_the_fused_training_step_is_pytorch_s(channels):
+    torch.manual_seed(channels)
+    theirs = nn.BatchNorm2d(channels, eps=1e-3, momentum=0.05)
+    # Falling ones too: the smallest of a block is then chosen.
+    theirs.weight.data.normal_()
+    theirs.bias.data.normal_()
+    ours = copy.deepcopy(theirs)
+    x = (3 * torch.randn(4, channels, 12, 10) + 1).requires_grad_()
+    again = x.detach().clone().requires_grad_()
+    weights = torch.randn(4, channels, 6, 5)
+    for _ in range(2):
+        (fn.max_pool2d(theirs(fn.relu(x)), 2) * weights).sum().backward()
+        (norm_pool(again, ours) * weights).sum().backward()
+    pairs = [(x.grad, again.grad), (theirs.weight.grad, ours.weight.grad)]
+    pairs += [(theirs.bias.grad, ours.bias.grad), (theirs.running_var, ours.running_var)]
+    pairs += [(theirs.running_mean, ours.running_mean)]
+    for expected, found in pairs:
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert ours.num_batches_tracked == 2
+
+
+def test_cells_answer_for_their_patch():
+    # Odds of 1, 1, 1 and 9: their mean is 3.
+    odds = torch.tensor([[1.0, 1.0, 1.0, 9.0]]).log()
+    logits = cells_answer(torch.stack([-odds / 2, odds / 2], dim=2))
+    assert torch.softmax(logits, dim=1)[0, 1] == pytest.approx(0.75)
+    cells = MiningParams.from_preset(PRESET.replace(pooling="cells"))
+    with pytest.raises(ConfigError, match="temperature"):
+        MiningParams.from_preset(PRESET.replace(pooling="cells", calibrate=True))
+    network = unlike(3, cells)
+    patches = torch.randn(3, 3, 52, 52)
+    with torch.no_grad():
+        torch.testing.assert_close(Folded(network)(patches), network(patches), rtol=1e-4, atol=1e-4)
 
 
 def test_shapes():
@@ -282,7 +323,7 @@ def test_models_that_cannot_be_used(saved, tmp_path):
         load_model(tmp_path / "none")
     with pytest.raises(InputError, match="name a model folder"):
         load_model(tmp_path)
-    with pytest.raises(InputError, match="format 7, this program reads 2"):
+    with pytest.raises(InputError, match="format 7, this program reads 3"):
         load_model(copied(saved, tmp_path, format=7))
     with pytest.raises(InputError, match="size_px"):
         load_model(copied(saved, tmp_path, size_px=None))

@@ -40,6 +40,14 @@ def test_figure_5_eight_squares_become_six():
     assert shapely.union_all(six.geometry).area == pytest.approx(6 * 270_400)
 
 
+def test_whole_windows_are_squares_themselves():
+    found = map_of([[0.95, 0.1, 0.85]], stride=104)
+    whole = squares_of(found, 0.8, 0.9, "whole")
+    assert whole.geometry.area.tolist() == [1040.0**2] * 2
+    assert whole.total_bounds.tolist() == [500_000, 9_298_960, 503_120, 9_300_000]
+    assert whole["n_windows"].tolist() == [1, 1]
+
+
 def test_lone_squares_need_more():
     rules = MiningParams.from_preset(presets.load("unesp_2025", "mining").replace(
         lone_threshold=0.9, lone_neighbours=4, lone_km=2.0)).classify  # fmt: skip

@@ -306,6 +306,8 @@ def test_other_forms_of_a_scene(form, land, tmp_path, write_scene):
 
 SEVERAL = """
 extends = "curupira"
+[patches]
+pixel_m = 20.0
 [training]
 epochs = 6
 learning_rate = 0.003
@@ -322,7 +324,8 @@ def test_several_dates_become_one_composite(land, dates, model, tmp_path):
     # Named and dated after the last day, whatever the order of the files.
     assert set(index["scene"]) == {"s1_20230803_composite_of_3"}
     with rasterio.open(tmp_path / "p" / index["file"][0]) as dataset:
-        assert dataset.descriptions == ("vv", "vh", "vv_spread", "vh_spread")
+        changes = ("vv_change", "vh_change")
+        assert dataset.descriptions == ("vv", "vh", "vv_spread", "vh_spread", *changes)
         assert dataset.shape == (52, 52)
         assert dataset.transform.a == 20
         spread = dataset.read(3)

@@ -9,8 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from curupira.simulate import mining_region as mr
+from curupira.simulate.mining_image import FLOODED, codes_on, render
 from curupira.simulate.mining_params import load_mining_land
-from curupira.simulate.mining_region import make_tile, render
+from curupira.simulate.mining_region import make_tile
 from curupira.simulate.params import load_world
 from curupira.simulate.speckle import SpeckleBank
 
@@ -80,13 +81,70 @@ def test_sandbars_drown_and_burnt_land_greens():
     )
     dry = date(2023, 1, region.driest_day)
     tiles = [make_tile(LAND, region, np.zeros((SIDE, SIDE), np.int32), s) for s in range(8)]
-    bars = [sum((mr._codes_on(t, d) == mr.SANDBAR).sum() for t in tiles)
+    rng = np.random.default_rng(0)
+    bars = [sum((codes_on(t, d, rng) == mr.SANDBAR).sum() for t in tiles)
             for d in (dry, date(2023, 7, 20))]  # fmt: skip
-    burnt = [sum((mr._codes_on(t, d) == mr.BURNT).sum() for t in tiles)
+    burnt = [sum((codes_on(t, d, rng) == mr.BURNT).sum() for t in tiles)
              for d in (date(2023, 9, 20), date(2023, 6, 1))]  # fmt: skip
     assert bars[0] > 4 * max(bars[1], 1)
     assert burnt[0] > 0
     assert burnt[1] == 0
+
+
+def test_meadows_flood_in_the_wet_season_only():
+    region = LAND.region["yanomami"].model_copy(update={"meadow_share": 0.4})
+    tiles = [make_tile(LAND, region, np.zeros((SIDE, SIDE), np.int32), s) for s in range(4)]
+    rng = np.random.default_rng(0)
+    wet, dry = (
+        np.mean([(codes_on(t, day, rng)[t.cover == mr.MEADOW] == FLOODED).mean() for t in tiles])
+        for day in (date(2023, 7, 20), date(2023, 1, region.driest_day))
+    )
+    assert wet > 0.9
+    assert dry < 0.1
+
+
+def test_a_mine_not_seen_in_the_year_is_grown_over_and_a_new_one_is_forest_before():
+    region = LAND.region["tapajos"].model_copy(update={"new_share": 0.5})
+    left, opened = [], []
+    for seed in range(8):
+        seen = np.zeros((SIDE, SIDE), dtype=bool)
+        seen[:, : SIDE // 2] = True
+        tile = make_tile(LAND, region, _outlines(), seed, seen)
+        old = tile.mined & (tile.dug_on == 0)
+        left.append([tile.contrast[old & side].mean() for side in (seen, ~seen)])
+        new = tile.mined & (tile.dug_on > 0)
+        opened.append(new.sum() / tile.mined.sum())
+        before, after = (
+            codes_on(tile, day, np.random.default_rng(0))[new]
+            for day in (date(2022, 12, 31), date(2024, 1, 1))
+        )
+        assert (before == mr.FOREST).all()
+        assert (after >= mr.BARE).all()
+    fresh, old_share = np.mean(left, axis=0)
+    a, b = LAND.mine.fresh
+    assert fresh == pytest.approx(a / (a + b), abs=0.12)
+    a, b = LAND.mine.old
+    assert old_share == pytest.approx(a / (a + b), abs=0.12)
+    assert np.mean(opened) == pytest.approx(0.5, abs=0.15)
+
+
+def test_slopes_to_the_radar_are_bright_and_hills_follow_their_relief():
+    flat, hilly = (
+        make_tile(
+            LAND,
+            LAND.region["yanomami"].model_copy(update={"relief_m": relief}),
+            np.zeros((SIDE, SIDE), np.int32),
+            3,
+        )
+        for relief in (0.0, 120.0)
+    )
+    assert np.std(hilly.relief_db) > 2 * np.std(flat.relief_db)
+    # Falling to the east is facing the radar of a descending pass.
+    facing = np.gradient(hilly.height_m, LAND.pixel_m, axis=1)
+    assert np.corrcoef(facing.ravel(), hilly.relief_db.ravel())[0, 1] < -0.95
+    # A slope of 10 degrees: tan(62) / tan(52), 1.67 dB.
+    steep = np.isclose(np.degrees(np.arctan(-facing)), 10, atol=0.3)
+    assert hilly.relief_db[steep].mean() == pytest.approx(1.67, abs=0.1)
 
 
 def test_one_seed_one_image_and_every_date_its_own(bank):

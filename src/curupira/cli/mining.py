@@ -31,6 +31,14 @@ AoiOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Polygons; what lies outside is left out.")
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
+StreamsOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Lines of streams, for a preset with their distance."),
+]
+DemOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Heights in metres, for a preset with slope or height."),
+]
 _SCENE = "GeoTIFF of VV and VH, VV.tif,VH.tif, a folder of both, or a STAC item"
 
 
@@ -60,6 +68,8 @@ def patches(
         typer.Option(help="Lee filter, instead of the preset's."),
     ] = None,
     scale: ScaleOption = "db",
+    streams: StreamsOption = None,
+    dem: DemOption = None,
     force: ForceOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -80,6 +90,8 @@ def patches(
             preset=_preset(preset, size_px=size, pa=pa, lee=lee),
             scale=scale,
             aoi=aoi,
+            streams=streams,
+            dem=dem,
             force=force,
             report=report,
         )
@@ -176,6 +188,8 @@ def classify(
         Path | None, typer.Option(metavar="FILE.tif", help="Also write the map of probabilities.")
     ] = None,
     scale: ScaleOption = "db",
+    streams: StreamsOption = None,
+    dem: DemOption = None,
     engine: Annotated[
         Literal["auto", "onnx", "torch"], typer.Option(help="What runs the network.")
     ] = "auto",
@@ -190,7 +204,8 @@ def classify(
     """
     if workspace is not None:
         given = {"--model": model, "--scene": scene or None, "--output": output, "--stride": stride,
-                 "--aoi": aoi, "--probability": probability}  # fmt: skip
+                 "--aoi": aoi, "--probability": probability, "--streams": streams,
+                 "--dem": dem}  # fmt: skip
         _candidates(workspace, until, threshold, [k for k, v in given.items() if v is not None])
         return
     if model is None or not scene or output is None or until is not None:
@@ -212,6 +227,8 @@ def classify(
             aoi=aoi,
             probability=probability,
             engine=engine,
+            streams=streams,
+            dem=dem,
             report=report,
         )
     say(f"{found.windows} windows, {found.hits} above the threshold, {found.squares} squares")

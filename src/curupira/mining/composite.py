@@ -1,8 +1,8 @@
-"""Several dates of one place as one image: the median and the spread of every pixel. Pure."""
+"""Several dates of one place as one image: median, spread and change of every pixel. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from affine import Affine
@@ -26,8 +26,9 @@ def composite(scenes: Sequence[RadarScene]) -> RadarScene:
     ----------
     scenes
         At least three. A mine is dark all year; a sandbar drowns, burnt land greens: the median
-        (VV and VH, dB) takes speckle and passing darkness out, and the spread, the 90th less the
-        10th percentile over the dates (dB), tells the changing from the lasting.
+        (VV and VH, dB) takes speckle and passing darkness out; the spread, the 90th less the 10th
+        percentile over the dates (dB), tells the changing from the lasting; the change, the median
+        of the newer half of the dates less that of the older (dB), tells what is being opened.
 
     Returns
     -------
@@ -58,13 +59,24 @@ def composite(scenes: Sequence[RadarScene]) -> RadarScene:
         vv, vh = _stacks(scenes, window)
         return _quantile(vv, 50), _quantile(vh, 50)
 
-    def spread(window: Window) -> tuple[FloatArray, FloatArray]:
-        vv, vh = _stacks(scenes, window)
-        return _quantile(vv, _HIGH) - _quantile(vv, _LOW), _quantile(vh, _HIGH) - _quantile(
-            vh, _LOW
-        )
+    def band(number: int, of: Callable[[FloatArray], FloatArray]) -> Callable[[Window], FloatArray]:
+        return lambda window: of(_stacks(scenes, window)[number])
 
-    return RadarScene(f"{last.name}_composite_of_{len(scenes)}", last.day, first.grid, read, spread)
+    extra = {
+        f"{name}_{what}": band(number, of)
+        for number, name in enumerate(("vv", "vh"))
+        for what, of in (("spread", _spread), ("change", _change))
+    }
+    return RadarScene(f"{last.name}_composite_of_{len(scenes)}", last.day, first.grid, read, extra)
+
+
+def _spread(stack: FloatArray) -> FloatArray:
+    return _quantile(stack, _HIGH) - _quantile(stack, _LOW)
+
+
+def _change(stack: FloatArray) -> FloatArray:
+    older = len(stack) // 2
+    return _quantile(stack[older:], 50, 1) - _quantile(stack[:older], 50, 1)
 
 
 def coarsen(scene: RadarScene, factor: int) -> RadarScene:
@@ -100,8 +112,8 @@ def _stacks(scenes: Sequence[RadarScene], window: Window) -> tuple[FloatArray, F
     return np.stack([p[0] for p in pairs]), np.stack([p[1] for p in pairs])
 
 
-def _quantile(stack: FloatArray, percent: float) -> FloatArray:
-    """Percentile over time, linear between dates; NaN under three valid dates."""
+def _quantile(stack: FloatArray, percent: float, least: int = MINIMUM_DATES) -> FloatArray:
+    """Percentile over time, linear between dates; NaN under ``least`` valid dates."""
     # Sorting puts NaN last, so that the valid dates of each pixel come first.
     ordered = np.sort(stack, axis=0)
     count = (~np.isnan(stack)).sum(axis=0)
@@ -111,4 +123,4 @@ def _quantile(stack: FloatArray, percent: float) -> FloatArray:
     below = np.take_along_axis(ordered, low[None], axis=0)[0]
     above = np.take_along_axis(ordered, high[None], axis=0)[0]
     found = below + (above - below) * (at - low)
-    return np.where(count >= MINIMUM_DATES, found, np.nan).astype(np.float32)
+    return np.where(count >= least, found, np.nan).astype(np.float32)

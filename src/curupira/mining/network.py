@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import math
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
+from curupira.mining.fused import can_fuse, norm_pool
 from curupira.mining.params import NetworkParams, TrainingParams
 
 CLASSES = 2
@@ -35,6 +37,7 @@ class MiningNetwork(nn.Module):
             for n in params.filters
         )
         self.attention = None
+        self.pooling = params.pooling
         if params.pooling == "attention":
             self.attention = nn.Conv2d(params.filters[-1], 1, 1)
         self.dropout = nn.Dropout(params.dropout)
@@ -51,9 +54,16 @@ class MiningNetwork(nn.Module):
         x = patches
         last = len(self.convolutions) - 1
         for number, (convolve, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
-            x = norm(fn.relu(convolve(x)))
+            x = convolve(x)
+            if number < last and self.training and isinstance(norm, nn.BatchNorm2d) and can_fuse(x):
+                x = norm_pool(x, norm)
+                continue
+            x = norm(fn.relu(x))
             if number < last:
                 x = fn.max_pool2d(x, 2)
+        if self.pooling == "cells":
+            x = self.dropout(x.flatten(2).transpose(1, 2))
+            return cells_answer(self.output(fn.relu(self.dense(x))))
         x = self.dropout(pooled(x, self.attention))
         logits: Tensor = self.output(fn.relu(self.dense(x)))
         return logits
@@ -68,6 +78,16 @@ def pooled(features: Tensor, attention: nn.Module | None) -> Tensor:
         return features.mean(dim=(2, 3))
     weight = fn.softmax(attention(features).flatten(2), dim=2)
     return (features.flatten(2) * weight).sum(dim=2)
+
+
+def cells_answer(logits: Tensor) -> Tensor:
+    """Logits ``(patch, class)`` of the scores ``(patch, cell, class)`` of a patch's cells.
+
+    The log-odds of the patch are the log of the mean of the cells' odds: between mean and maximum.
+    """
+    odds = logits[..., MINE] - logits[..., 1 - MINE]
+    answer = torch.logsumexp(odds, dim=1) - math.log(odds.shape[1])
+    return torch.stack([-answer / 2, answer / 2], dim=1)
 
 
 def count_parameters(network: nn.Module) -> tuple[int, int]:
@@ -148,7 +168,7 @@ class Folded(nn.Module):
             self.register_buffer(f"sign{number}", scale.sign().reshape(1, -1, 1, 1))
         self.increasing = [bool((scale >= 0).all()) for scale, _ in affine[:-1]]
         scale, shift = affine[-1]
-        self.attention = source.attention
+        self.attention, self.pooling = source.attention, source.pooling
         if self.attention is not None:
             # A constant added to every place's score does not change the softmax.
             self.attention.weight.data *= scale.reshape(1, -1, 1, 1)
@@ -170,10 +190,12 @@ class Folded(nn.Module):
                     sign = self.get_buffer(f"sign{number}")
                     x, scale = x * sign, scale.abs()
                 x = fn.max_pool2d(x, 2) * scale + self.get_buffer(f"shift{number}")
+        if self.pooling == "cells":
+            return cells_answer(self.classified(x.flatten(2).transpose(1, 2)))
         return self.classified(pooled(x, self.attention))
 
     def classified(self, features: Tensor) -> Tensor:
-        """Logits of mean features ``(patch, feature)``."""
+        """Logits of features ``(..., feature)``."""
         logits: Tensor = self.output(fn.relu(self.dense(features)))
         return logits
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -11,7 +11,10 @@ from curupira.presets import Preset
 
 _PAPER = "Lemes Neto et al. 2025"
 
-BandName = Literal["vv", "vh", "pa", "vv_spread", "vh_spread"]
+RadarBand = Literal["vv", "vh", "pa"]
+SeasonBand = Literal["vv_spread", "vh_spread", "vv_change", "vh_change"]
+LandBand = Literal["stream", "slope", "height"]
+BandName = RadarBand | SeasonBand | LandBand
 PaKind = Literal["half_difference", "half_sum", "ratio", "rvi"]
 LeeKind = Literal["linear", "db", "none"]
 SplitKind = Literal["random", "point", "block"]
@@ -27,7 +30,7 @@ class BandParams(_Section):
     """What a patch is made of."""
 
     bands: list[BandName] = Field(
-        min_length=1, max_length=5, description=f"Bands in order. Source: {_PAPER}."
+        min_length=1, max_length=10, description=f"Bands in order. Source: {_PAPER}."
     )
     pa: PaKind = Field(description=f"Formula of the third band. Source: {_PAPER}.")
     lee: LeeKind = Field(description=f"Lee on linear power, on dB, or none. Source: {_PAPER}.")
@@ -45,7 +48,12 @@ class BandParams(_Section):
     @property
     def several_dates(self) -> bool:
         """Whether a band needs a composite of several dates."""
-        return any(name.endswith("_spread") for name in self.bands)
+        return any(name in get_args(SeasonBand) for name in self.bands)
+
+    @property
+    def others(self) -> list[BandName]:
+        """Bands that one image of VV and VH does not give."""
+        return [name for name in self.bands if name not in get_args(RadarBand)]
 
     @property
     def halo(self) -> int:
@@ -76,9 +84,9 @@ class NetworkParams(_Section):
     )
     dense: int = Field(ge=1, le=4096, description=f"Units of the dense layer. Source: {_PAPER}.")
     dropout: float = Field(ge=0, le=0.95, description=f"Dropout before it. Source: {_PAPER}.")
-    pooling: Literal["mean", "attention"] = Field(
-        description="How features of all places become one: their mean, or weighted by a learned "
-        f"attention. Source: {_PAPER}."
+    pooling: Literal["mean", "attention", "cells"] = Field(
+        description="How features of all places become one: their mean, weighted by a learned "
+        f"attention, or every cell scored by itself and the scores pooled. Source: {_PAPER}."
     )
     norm_momentum: float = Field(ge=0.001, le=1, description="Weight of a batch. Source: own.")
     norm_epsilon: float = Field(ge=0, le=0.1, description="Added to the variance. Source: own.")
@@ -125,6 +133,10 @@ class ClassifyParams(_Section):
 
     threshold: float = Field(ge=0, le=1, description=f"A mine is above it. Source: {_PAPER}.")
     stride_px: int = Field(ge=1, le=512, description=f"Window step, pixels. Source: {_PAPER}.")
+    squares: Literal["quarters", "whole"] = Field(
+        description="A hit becomes four squares, the quarters of its window, or one, the window. "
+        f"Source: {_PAPER}."
+    )
     merge_overlap: float = Field(
         ge=0.5, le=1, description=f"Squares sharing so much are one. Source: {_PAPER}."
     )
@@ -164,6 +176,13 @@ class MiningParams(BaseModel):
                 f"unknown section [{unknown[0]}]",
                 where=f"preset {preset.name}",
                 remedy=f"a mining preset has {', '.join(cls.model_fields)}",
+            )
+        pooling = preset.section("network").get("pooling")
+        if pooling == "cells" and preset.section("training").get("calibrate"):
+            raise ConfigError(
+                "no temperature is fitted where every cell has a score of its own",
+                where=f"preset {preset.name}",
+                remedy="set calibrate = false, or another pooling",
             )
         return cls(
             bands=_read(BandParams, preset, "bands"),

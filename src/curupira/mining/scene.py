@@ -1,9 +1,9 @@
-"""Bands of a mining image: VV, VH in dB and PA, with an optional Lee filter. Pure."""
+"""Bands of a mining image: VV, VH, PA, those of several dates and of the land around. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
@@ -25,20 +25,27 @@ _DB_RANGE = (-45.0, 5.0)
 _LINEAR_MAX = 3.0
 #: How far a pixel may be from the size that the model was made for.
 _PIXEL_TOLERANCE = 0.01
+_DATES = "give --scene once for each date of a year; they become one composite"
+_REMEDIES = {
+    "stream": "give --streams FILE",
+    "slope": "give --dem FILE",
+    "height": "give --dem FILE",
+}
 
 
 @dataclass(frozen=True)
 class RadarScene:
     """One image: ``read(window)`` gives VV and VH in dB, float32 ``(y, x)``, NaN where missing.
 
-    A composite of several dates also has their spread, VV and VH in dB, by ``spread(window)``.
+    ``extra`` gives other bands by name, float32 ``(y, x)``: a composite of several dates has their
+    spread and change, an image with a map of streams or of heights has those.
     """
 
     name: str
     day: date | None
     grid: GeoBox
     read: Callable[[Window], tuple[FloatArray, FloatArray]]
-    spread: Callable[[Window], tuple[FloatArray, FloatArray]] | None = None
+    extra: Mapping[str, Callable[[Window], FloatArray]] = field(default_factory=dict)
 
     @property
     def window(self) -> Window:
@@ -127,7 +134,7 @@ def band_stack(
     vv_db: FloatArray,
     vh_db: FloatArray,
     params: BandParams,
-    spread: tuple[FloatArray, FloatArray] | None = None,
+    extra: Mapping[str, FloatArray] | None = None,
 ) -> FloatArray:
     """Bands of an image, in the order of ``params.bands``.
 
@@ -135,8 +142,8 @@ def band_stack(
     ----------
     vv_db, vh_db
         ``(y, x)`` dB, NaN missing.
-    spread
-        Of several dates, VV and VH, where ``params`` wants it; never filtered.
+    extra
+        The other bands that ``params`` wants, by name; never filtered.
 
     Returns
     -------
@@ -146,9 +153,7 @@ def band_stack(
     """
     vv, vh = _filtered(vv_db, params), _filtered(vh_db, params)
     missing = np.isnan(vv) | np.isnan(vh)
-    layers = {"vv": vv, "vh": vh, "pa": third_band(vv, vh, params)}
-    if spread is not None:
-        layers["vv_spread"], layers["vh_spread"] = spread
+    layers = {"vv": vv, "vh": vh, "pa": third_band(vv, vh, params), **(extra or {})}
     out = np.stack([layers[name] for name in params.bands]).astype(np.float32)
     out[:, missing] = np.nan
     return out
@@ -185,21 +190,20 @@ def read_bands(scene: RadarScene, window: Window, params: BandParams) -> FloatAr
     Raises
     ------
     InputError
-        If a band needs several dates, and the image is of one.
+        If a band needs several dates, streams or heights, and the image has none.
     """
     outer = window.grow(params.halo, scene.window)
     vv, vh = scene.read(outer)
-    spread = None
-    if params.several_dates:
-        if scene.spread is None:
-            raise InputError(
-                f"the model looks at several dates ({', '.join(params.bands)}), this is one",
-                where=scene.name,
-                remedy="give --scene once for each date of a year; they become one composite",
-            )
-        spread = scene.spread(outer)
+    lacking = [name for name in params.others if name not in scene.extra]
+    if lacking:
+        raise InputError(
+            f"the model looks at {lacking[0]}, which the image does not have",
+            where=scene.name,
+            remedy=_REMEDIES.get(lacking[0], _DATES),
+        )
+    extra: dict[str, FloatArray] = {name: scene.extra[name](outer) for name in params.others}
     inner = window.relative_to(outer).slices
-    return band_stack(vv, vh, params, spread)[(slice(None), *inner)]
+    return band_stack(vv, vh, params, extra)[(slice(None), *inner)]
 
 
 def fill_missing(patches: FloatArray, mean: list[float] | None) -> FloatArray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +14,14 @@ from curupira.mining.params import ClassifyParams
 from curupira.mining.windows import WindowMap
 
 FloatArray = npt.NDArray[np.float64]
+Kind = Literal["quarters", "whole"]
 #: Overlap is compared up to rounding of coordinates of millions of metres.
 _ROUNDING = 1e-6
 
 
-def squares_of(found: WindowMap, threshold: float, merge_overlap: float) -> gpd.GeoDataFrame:
+def squares_of(
+    found: WindowMap, threshold: float, merge_overlap: float, squares: Kind = "quarters"
+) -> gpd.GeoDataFrame:
     """Squares of the windows whose probability is above a threshold.
 
     Parameters
@@ -27,19 +32,25 @@ def squares_of(found: WindowMap, threshold: float, merge_overlap: float) -> gpd.
         A hit is strictly above it (method.md 1C, M14).
     merge_overlap
         Squares that share at least this part of their area become one.
+    squares
+        "quarters": four of each window, as the paper; "whole": the window itself.
 
     Returns
     -------
     GeoDataFrame
-        In the scene's CRS, side half a window: ``probability`` (highest of the windows that made
-        the square) and ``n_windows`` (how many), most probable first.
+        In the scene's CRS, side half a window or a window: ``probability`` (highest of the windows
+        that made the square) and ``n_windows`` (how many), most probable first.
     """
     x, y = found.centres()
     hit = found.probability > threshold
-    side = found.size_px * abs(found.scene.affine.a) / 2
-    centres, probability = four_squares(
-        np.column_stack([x[hit], y[hit]]), found.probability[hit].astype(np.float64), side
+    side = found.size_px * abs(found.scene.affine.a)
+    centres, probability = (
+        np.column_stack([x[hit], y[hit]]),
+        found.probability[hit].astype(np.float64),
     )
+    if squares == "quarters":
+        side /= 2
+        centres, probability = four_squares(centres, probability, side)
     kept, score, count = merge_squares(centres, probability, side, merge_overlap)
     half = side / 2
     boxes = shapely.box(kept[:, 0] - half, kept[:, 1] - half, kept[:, 0] + half, kept[:, 1] + half)

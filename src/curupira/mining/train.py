@@ -113,9 +113,12 @@ def fit(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         network = MiningNetwork(data.bands.shape[1], params.network)
+        # Channels last takes a fifth less time on a CPU (docs/mining.md).
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         scorer = Scorer(network, mean, sd).to(device)
         with torch.no_grad():
             z = torch.cat([scorer.normalise(part.to(device)) for part in torch.split(filled, 256)])
+            z = z.contiguous(memory_format=torch.channels_last)
         sides = _Sides(
             *(z[torch.from_numpy(train)], labels[torch.from_numpy(train)].to(device)),
             *(z[torch.from_numpy(validate)], labels[torch.from_numpy(validate)].to(device)),

@@ -148,12 +148,15 @@ def classify(
     aoi: Path | None = None,
     probability: Path | None = None,
     engine: EngineName = "auto",
+    streams: Path | None = None,
+    dem: Path | None = None,
     report: Report = silent,
 ) -> ClassifySummary:
     """Classify an image: GeoJSON of squares, a GeoPackage in metres beside it, and the map.
 
-    ``scenes`` is one image, or the dates of a model that looks at several. ``threshold`` and
-    ``stride_px`` are the model's preset's if None.
+    ``scenes`` is one image, or the dates of a model that looks at several; ``streams`` and ``dem``
+    are for a model with bands of the land. ``threshold`` and ``stride_px`` are the model's preset's
+    if None.
 
     Raises
     ------
@@ -172,7 +175,8 @@ def classify(
     rules = model.params.classify
     threshold = rules.threshold if threshold is None else threshold
     stride_px = rules.stride_px if stride_px is None else stride_px
-    scene = _one_image(scenes, scale, model.params)
+    images = open_images(scenes, scale, model.params, streams=streams, dem=dem)
+    scene = _one_image(images)
     found = classify_scene(
         scene,
         model,
@@ -182,7 +186,8 @@ def classify(
         engine=block_engine(model, engine, stride_px),
         report=report,
     )
-    squares = drop_lone(squares_of(found, threshold, rules.merge_overlap), rules)
+    cut = squares_of(found, threshold, rules.merge_overlap, rules.squares)
+    squares = drop_lone(cut, rules)
     tags = {
         "scene": scene.name,
         "date": scene.day.isoformat() if scene.day else "",
@@ -205,8 +210,7 @@ def classify(
     )
 
 
-def _one_image(scenes: Sequence[str], scale: Scale, params: MiningParams) -> RadarScene:
-    images = open_images(scenes, scale, params)
+def _one_image(images: list[RadarScene]) -> RadarScene:
     if len(images) > 1:
         raise ConfigError(
             f"{len(images)} scenes, but the model looks at one image",

@@ -200,7 +200,8 @@ def _classify(
             area=workspace.area,
             report=report,
         )
-        squares = drop_lone(squares_of(seen, threshold, rules.merge_overlap), rules)
+        cut = squares_of(seen, threshold, rules.merge_overlap, rules.squares)
+        squares = drop_lone(cut, rules)
         frames.append(squares.assign(acquisition=acquisition.acquisition_id, day=acquisition.day))
     every = pd.concat(frames).sort_values("probability", ascending=False, kind="stable")
     # All orbits share one lattice: a square is at the same place in all of them.

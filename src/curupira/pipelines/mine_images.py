@@ -16,6 +16,7 @@ from curupira.mining.composite import composite
 from curupira.mining.params import MiningParams
 from curupira.mining.scene import FloatArray, RadarScene
 from curupira.pipelines import sourcing
+from curupira.pipelines.mine_land import add_land
 from curupira.records import Acquisition, Scene
 from curupira.sources.raster import read_band
 from curupira.units import to_db
@@ -60,6 +61,9 @@ class MiningImages:
             )
         self.providers = sourcing.images(workspace)
         self.bands = model.params.bands
+        options = workspace.monitor.mining
+        self.streams = workspace.path(options.streams) if options.streams else None
+        self.dem = workspace.path(options.dem) if options.dem else None
         self.grid = _grid(workspace.grid, model.params)
 
     def image(self, acquisition: Acquisition, known: Sequence[Acquisition]) -> RadarScene:
@@ -73,8 +77,10 @@ class MiningImages:
             If a composite is wanted and there are too few dates.
         """
         if not self.bands.several_dates:
-            return self._one(acquisition)
-        return composite([self._one(a) for a in _year(acquisition, known)])
+            image = self._one(acquisition)
+        else:
+            image = composite([self._one(a) for a in _year(acquisition, known)])
+        return add_land(image, self.streams, self.dem)
 
     def _one(self, acquisition: Acquisition) -> RadarScene:
         def read(window: Window) -> tuple[FloatArray, FloatArray]:

@@ -59,10 +59,14 @@ def make_patches(
     preset: Preset,
     scale: Scale = "db",
     aoi: Path | None = None,
+    streams: Path | None = None,
+    dem: Path | None = None,
     force: bool = False,
     report: Report = silent,
 ) -> PatchSummary:
     """Cut labelled patches and write them with their index; all or nothing.
+
+    ``streams`` and ``dem`` are files for a preset with bands of the land.
 
     Raises
     ------
@@ -74,7 +78,7 @@ def make_patches(
     params = MiningParams.from_preset(preset)
     area = read_aoi(aoi)
     labelled = read_points(read_vector(points), where=str(points), area=area)
-    opened = open_images(scenes, scale, params)
+    opened = open_images(scenes, scale, params, streams=streams, dem=dem)
     dropped = Dropped()
     with fresh_folder(out, RECIPE, force=force) as folder:
         rows: list[dict[str, Any]] = []

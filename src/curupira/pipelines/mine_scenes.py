@@ -26,6 +26,7 @@ from curupira.mining.scene import (
     check_scale,
     decibels,
 )
+from curupira.pipelines.mine_land import add_land
 from curupira.sources.files import open_raster, raster_grid
 from curupira.stac import SCALE_FIELD, resolve_href
 from curupira.stac_read import BAND_FIELD
@@ -42,10 +43,18 @@ class _Band:
     number: int
 
 
-def open_images(texts: Sequence[str], scale: Scale, params: MiningParams) -> list[RadarScene]:
+def open_images(
+    texts: Sequence[str],
+    scale: Scale,
+    params: MiningParams,
+    *,
+    streams: Path | None = None,
+    dem: Path | None = None,
+) -> list[RadarScene]:
     """What a model looks at: every image by itself, or one composite of them all.
 
-    Pixels that go a whole number of times into the model's are averaged (linear power).
+    Pixels that go a whole number of times into the model's are averaged (linear power). Streams and
+    heights, where given, become bands of every image.
 
     Raises
     ------
@@ -64,10 +73,10 @@ def open_images(texts: Sequence[str], scale: Scale, params: MiningParams) -> lis
                 f"two scenes are called {scene.name}", where=text, remedy="rename the files"
             )
         opened.append(scene)
-    if not params.bands.several_dates:
-        return opened
-    # The composite is named after its last date.
-    return [composite(sorted(opened, key=lambda scene: scene.day or date.min))]
+    if params.bands.several_dates:
+        # The composite is named after its last date.
+        opened = [composite(sorted(opened, key=lambda scene: scene.day or date.min))]
+    return [add_land(scene, streams, dem) for scene in opened]
 
 
 def _at_pixel(scene: RadarScene, pixel_m: float) -> RadarScene:

@@ -23,6 +23,7 @@ class ForestLand(_Section):
     type_db: float = Field(ge=0)
     texture_db: float = Field(ge=0)
     date_sd_db: float = Field(ge=0)
+    incidence_deg: float = Field(gt=10, lt=60)
 
 
 class MineLand(_Section):
@@ -37,6 +38,9 @@ class MineLand(_Section):
     patch_sd_ln: float = Field(ge=0)
     patch_px: int = Field(ge=8)
     fresh: Pair
+    old: Pair
+    dry_ponds: float = Field(ge=0, le=1)
+    flooded_bare: float = Field(ge=0, le=1)
     reach_m: float = Field(gt=0)
     stream_sigma_px: float = Field(gt=3)
 
@@ -51,8 +55,13 @@ class CoverLand(_Section):
     burnt_db: Pair
     fish_pond_db: Pair
     secondary_db: Pair
+    open_db: Pair
+    meadow_db: Pair
+    flooded_db: Pair
     between_db: float = Field(ge=0)
     season_db: float = Field(ge=0)
+    wet_soil_db: Pair
+    wet_chance: Pair
     wind_sd_db: float = Field(ge=0)
     burnt_days: int = Field(ge=0)
 
@@ -61,12 +70,16 @@ class Region(_Section):
     """How much of what a region has."""
 
     mined_share: float = Field(gt=0, lt=1)
+    new_share: float = Field(ge=0, le=1)
+    relief_m: float = Field(ge=0)
     rivers: float = Field(ge=0)
     sandbar_share: float = Field(ge=0, le=1)
     pasture_share: float = Field(ge=0, le=0.5)
     burnt_share: float = Field(ge=0, le=1)
     ponds: float = Field(ge=0)
     secondary_share: float = Field(ge=0, le=0.5)
+    open_share: float = Field(ge=0, le=0.5)
+    meadow_share: float = Field(ge=0, le=0.5)
     driest_day: int = Field(ge=1, le=366)
 
 

@@ -1,0 +1,92 @@
+"""What is trained in mining.py: the two presets, and the steps from one to the other."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from curupira import presets
+from curupira.mining.model import MiningModel, Normalisation, load_model, save_model
+from curupira.mining.params import MiningParams
+from curupira.mining.splits import split_patches
+from curupira.mining.train import fit, validation_metrics
+from curupira.presets import Preset
+from mining_land import Region, patch_sets
+
+#: Weight of a batch in the running statistics: our trainings make few hundred steps, the paper's
+#: 1,800.
+SHORT = 0.05
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A preset, and what is different from it."""
+
+    base: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def large(self) -> bool:
+        """Whether its patches are the paper's 104 pixels wide."""
+        size = presets.load(self.base, "mining").replace(**self.options).section("patches")
+        return int(size["size_px"]) > 52
+
+    def preset(self, epochs: int) -> Preset:
+        """With the epochs of this benchmark."""
+        return presets.load(self.base, "mining").replace(
+            norm_momentum=SHORT, epochs=epochs, **self.options
+        )
+
+
+#: By name. Every step of the ablation differs by one thing from a row above it.
+TRIALS: dict[str, Trial] = {
+    "unesp_2025": Trial("unesp_2025"),
+    "curupira": Trial("curupira"),
+    "unesp_52": Trial("unesp_2025", {"size_px": 52, "squares": "whole"}),
+    "dates_104": Trial("curupira", {"size_px": 104, "squares": "quarters"}),
+    "no_augment": Trial("curupira", {"augment": False}),
+    "attention": Trial("curupira", {"pooling": "attention"}),
+    "cells": Trial("curupira", {"pooling": "cells", "calibrate": False}),
+    "context": Trial("curupira_context"),
+}
+
+
+def train(
+    names: list[str], data: Path, work: Path, *, dates: int, epochs: dict[str, int], seed: int
+) -> dict[str, MiningModel]:
+    """Models of some trials and one seed, trained unless they are there already."""
+    folders = {n: work / f"{n}_{dates}d_{epochs[n]}e_{seed}" for n in names}
+    lacking = [n for n in names if not (folders[n] / "model.json").is_file()]
+    chosen = {n: TRIALS[n].preset(epochs[n]) for n in lacking}
+    params = {n: MiningParams.from_preset(p) for n, p in chosen.items()}
+    if lacking:
+        sets = patch_sets(Region(data, "tapajos", 0), params, 171, dates, seed)
+    for name in lacking:
+        started = time.process_time()
+        patches, rules = sets.pop(name), params[name]
+        learn, check = split_patches(
+            patches.index, rules.split, size_m=rules.patches.size_m, seed=seed
+        )
+        trained = fit(patches, learn, check, rules, seed=seed)
+        points = patches.index["point"].to_numpy()[check]
+        found = validation_metrics(patches.labels[check], trained.probability, points)
+        record: dict[str, Any] = {
+            "data_hash": patches.hash,
+            "seed": seed,
+            "epoch": trained.epoch,
+            "patches": {"training": int(learn.sum()), "validation": int(check.sum())},
+            "metrics": {"split": rules.split.split, "validation": found},
+            "history": vars(trained.history),
+            "software": {"torch": torch.__version__},
+        }
+        folders[name].mkdir(parents=True, exist_ok=True)
+        scaling = Normalisation(kind=rules.training.zscore, mean=trained.mean, sd=trained.sd)
+        save_model(folders[name], trained.network, scaling, chosen[name], record)
+        print(f"  trained {name} seed {seed}: {len(patches.index)} patches, epoch {trained.epoch}, "
+              f"{time.process_time() - started:.0f} s of CPU, validation F1 "
+              f"{found['f1']['value']:.3f}", flush=True)  # fmt: skip
+    return {n: load_model(folders[n]) for n in names}
