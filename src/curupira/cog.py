@@ -11,10 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import rasterio
-import rasterio.shutil
 from odc.geo.geobox import GeoBox
-from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 
 from curupira.errors import InputError, StoreError
@@ -126,51 +123,6 @@ def write_atomic(path: Path, content: bytes) -> None:
             f"cannot write ({error.strerror or error})",
             where=path,
             remedy="free space, or make the folder writable",
-        ) from error
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-
-
-def finish_cog(source: Path, path: Path, *, threads: int = 1) -> None:
-    """Turn a GeoTIFF that was written block by block into a Cloud Optimised GeoTIFF, atomically.
-
-    Parameters
-    ----------
-    source
-        GeoTIFF with its tags and descriptions; left as it is. Any size: nothing is held in memory.
-    path
-        The new file.
-    threads
-        For compression.
-
-    Raises
-    ------
-    StoreError
-        If the disk refuses.
-    """
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        with rasterio.open(source) as dataset:
-            floating = np.issubdtype(np.dtype(dataset.dtypes[0]), np.floating)
-        rasterio.shutil.copy(
-            source,
-            beside,
-            driver="COG",
-            compress="DEFLATE",
-            # Speckle hardly compresses; more effort makes files smaller by a few per cent.
-            level=1,
-            predictor="YES",
-            blocksize=_BLOCK,
-            overview_resampling="AVERAGE" if floating else "NEAREST",
-            bigtiff="IF_SAFER",
-            num_threads=str(threads),
-        )
-        beside.replace(path)
-    except (OSError, RasterioError) as error:
-        beside.unlink(missing_ok=True)
-        raise StoreError(
-            f"cannot write ({error})", where=path, remedy="free space, or make the folder writable"
         ) from error
     except BaseException:
         beside.unlink(missing_ok=True)

@@ -151,7 +151,7 @@ def test_border_noise_is_cut_and_dark_water_kept(tmp_path):
     border = {"samples": 70, "lines": 40, "noise_ratio": 0.05}
     safe = scene(tmp_path / "a.SAFE", S1A, {"VV": fields.flat(1e-5)}, looks=4.4, border=border)
     product = open_product(safe, polarisations=["VV"])
-    found = find_border(partial(product.read, "VV"), 400, 500, product.noise["VV"])
+    found = find_border(partial(product.opened, "VV"), 400, 500, product.noise["VV"])
     valid = found.valid(slice(0, 400), slice(0, 500))
     truth = np.zeros((400, 500), bool)
     truth[40:360, 70:430] = True
@@ -166,7 +166,7 @@ def test_clean_and_zero_borders_lose_nothing(tmp_path):
     border = {"samples": 30, "lines": 20, "noise_ratio": 0}
     safe = scene(tmp_path / "a.SAFE", S1A, {"VV": fields.flat(1e-5)}, looks=4.4, border=border)
     product = open_product(safe, polarisations=["VV"])
-    found = find_border(partial(product.read, "VV"), 400, 500, product.noise["VV"])
+    found = find_border(partial(product.opened, "VV"), 400, 500, product.noise["VV"])
     assert found.valid(slice(0, 400), slice(0, 500)).all()
     power = calibrated(product, "VV", slice(0, 400), slice(0, 500), border=found)
     assert np.isfinite(power).sum() == 360 * 440

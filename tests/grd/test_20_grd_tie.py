@@ -6,7 +6,15 @@ from grd_places import box_at, centres_ecef, true_scene
 from grd_samples import S1A, S1B
 
 from curupira.errors import InputError
-from curupira.grd.tie import AREA, BETA_AREA, COSINE, fitting_tie_grid, tie_error, tie_grid
+from curupira.grd.tie import (
+    AREA,
+    BETA_AREA,
+    COSINE,
+    STEP,
+    fitting_tie_grid,
+    tie_error,
+    tie_grid,
+)
 
 #: Grids over the near edge, the middle, and the far end, in systems that users have.
 GRIDS = [
@@ -46,7 +54,7 @@ def test_every_pixel_within_a_hundredth(template, line, sample, pixel_m, crs, bo
     assert off.size > 10_000
     assert off.max() <= 0.01
     assert stated <= 0.005
-    # What is stated comes from 128 pixels; the worst of 90,000 is not far from it.
+    # What is stated comes from a few pixels; the worst of 90,000 is not far from it.
     assert off.max() < 2 * stated + 1e-3
 
 
@@ -56,7 +64,7 @@ def test_a_coarse_grid_gets_more_tie_points():
     height = relief(box, 0.0, 800.0)
     loose = tie_error(geometry, box, tie_grid(geometry, box, (0.0, 800.0)), height)
     ties, error = fitting_tie_grid(geometry, box, height)
-    assert ties.step < 4
+    assert ties.step < STEP
     assert error <= 0.005 < loose
     exact = newton(geometry, box, height)
     fast = ties.positions(height)

@@ -134,7 +134,7 @@ def test_samples_grow_beyond_the_swath():
     limits = geometry.slant_m
     slant = np.linspace(limits[0] - 200e3, limits[1] + 200e3, 2001)
     at = np.full(slant.size, geometry.middle_s)
-    samples = geometry._ground_range(at, slant) / geometry.spacing_m
+    samples = geometry.samples(at, slant)
     assert (np.diff(samples) > 0).all()
     assert samples[0] < 0
     assert samples[-1] > annotation.samples

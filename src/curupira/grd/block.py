@@ -17,7 +17,7 @@ from curupira.grd.dem import Dem, read_heights, refuse_gap
 from curupira.grd.flatten import angular_gamma0, cosine_gamma0, projected_area
 from curupira.grd.geocode import looked, sample
 from curupira.grd.image import RadarImage
-from curupira.grd.incidence import Flag, Incidence, incidence, shadow_and_layover
+from curupira.grd.incidence import Flag, Incidence, fill_layers, incidence, shadow_and_layover
 from curupira.grd.tie import TieGrid, block_box, fitting_tie_grid, to_ecef
 from curupira.grd.zero_doppler import RadarGeometry
 
@@ -80,37 +80,35 @@ def process(target: Target, window: Window) -> Block | None:
         return None
     outer, height, gap = _heights(target, window)
     ties, error = fitting_tie_grid(target.geometry, block_box(target.grid, outer), height)
-    line, column = ties.positions(height)
     angles, flags = _angles(ties, height, gap)
-    inner = window.relative_to(outer).slices
+    inner = window.relative_to(outer)
     if target.dem.on_gap == "refuse":
-        refuse_gap(target.dem, gap[inner])
-    angles_in = Incidence(
-        angles.cos_local[inner],
-        angles.cos_ellipsoid[inner],
-        angles.slope_range[inner],
-        angles.slope_azimuth[inner],
-    )
-    image = next(iter(target.images.values()))
-    places = looked(line, image.side), looked(column, image.side)
+        refuse_gap(target.dem, gap[inner.slices])
+    places = _Places(*ties.looked(height, next(iter(target.images.values())).side))
     area = None
     if target.radiometry == "gamma0_rtc":
         area = _area(target, ties, height, places, inner)
+    part = angles.part(inner.slices)
     power = {
-        name: _normalised(target.radiometry, one, places, inner, angles_in, area)
+        name: _normalised(target.radiometry, one, places, inner, part, area)
         for name, one in target.images.items()
     }
-    lines, samples = target.geometry.shape
-    inside = (line[inner] >= 0) & (line[inner] <= lines - 1)
-    inside &= (column[inner] >= 0) & (column[inner] <= samples - 1)
-    return Block(
-        window,
-        power,
-        np.where(inside, _degrees(angles_in.cos_local), np.nan).astype(np.float32),
-        np.where(inside, _degrees(angles_in.cos_ellipsoid), np.nan).astype(np.float32),
-        np.where(inside, flags[inner], np.uint8(Flag.OUTSIDE)).astype(np.uint8),
-        error,
-    )
+    lia, angle, mask = _layers(target, places, angles, flags, inner)
+    return Block(window, power, lia, angle, mask, error)
+
+
+@dataclass(frozen=True)
+class _Places:
+    """See ``TieGrid.looked``."""
+
+    line: Float32
+    column: Float32
+    origin: tuple[int, int]
+
+    def relative(self, window: Window) -> Window:
+        """A window of the multi-looked image, counted from the origin."""
+        y, x = self.origin
+        return Window(window.y0 - y, window.y1 - y, window.x0 - x, window.x1 - x)
 
 
 def _angles(
@@ -129,16 +127,30 @@ def _angles(
         level,
         np.where(gap, np.float32(0), angles.slope_range),
         np.where(gap, np.float32(0), angles.slope_azimuth),
+        angles.folds,
     )
     # Area integration sees the step: flag what lies beside it as well.
     flags[binary_dilation(gap, iterations=2)] |= np.uint8(Flag.NO_HEIGHT)
     return angles, flags
 
 
-def _degrees(cosine: Float32) -> Float32:
-    # Steps of 1/128 degree: an angle's last bits are noise, and compress badly.
-    degrees = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
-    return np.asarray(np.round(degrees * 128) / 128, dtype=np.float32)
+def _layers(
+    target: Target,
+    places: _Places,
+    angles: Incidence,
+    flags: npt.NDArray[np.uint8],
+    inner: Window,
+) -> tuple[Float32, Float32, npt.NDArray[np.uint8]]:
+    """Local and ellipsoidal incidence (degrees), and the mask, of the inner window."""
+    side = next(iter(target.images.values())).side
+    first = looked(np.zeros(2), side) - places.origin
+    last = looked(np.array(target.geometry.shape) - 1.0, side) - places.origin
+    lia, angle = (np.empty(inner.shape, dtype=np.float32) for _ in range(2))
+    mask = np.empty(inner.shape, dtype=np.uint8)
+    limits = np.array([first, last], dtype=np.float32)
+    arrays = places.line, places.column, angles.cos_local, angles.cos_ellipsoid, flags
+    fill_layers(*arrays, (inner.y0, inner.x0), limits, lia, angle, mask)
+    return lia, angle, mask
 
 
 def _meets(target: Target, box: GeoBox) -> bool:
@@ -179,42 +191,42 @@ def _pixel_m(box: GeoBox) -> float:
 
 
 def _area(
-    target: Target,
-    ties: TieGrid,
-    height: Float32,
-    places: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
-    inner: tuple[slice, slice],
+    target: Target, ties: TieGrid, height: Float32, places: _Places, inner: Window
 ) -> tuple[Float32, Window]:
-    """Projected area on the radar window that the inner pixels are sampled from."""
+    """Projected area on the radar window that the inner pixels are sampled from.
+
+    The window is counted from the places' origin.
+    """
     image = next(iter(target.images.values()))
-    line, column = places[0][inner], places[1][inner]
+    line, column = places.line[inner.slices], places.column[inner.slices]
     radar = Window(
         int(np.floor(line.min())) - 1,
         int(np.ceil(line.max())) + 2,
         int(np.floor(column.min())) - 1,
         int(np.ceil(column.max())) + 2,
-    ).intersect(image.window)
+    ).intersect(places.relative(image.window))
     if radar.empty:
         return np.empty((0, 0), dtype=np.float32), radar
-    return projected_area(ties, height, *places, radar, image.side), radar
+    return projected_area(ties, height, places.line, places.column, radar, image.side), radar
 
 
 def _normalised(
     radiometry: Radiometry,
     image: RadarImage,
-    places: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
-    inner: tuple[slice, slice],
+    places: _Places,
+    inner: Window,
     angles: Incidence,
     area: tuple[Float32, Window] | None,
 ) -> Float32:
-    line, column = places[0][inner], places[1][inner]
+    line, column = places.line[inner.slices], places.column[inner.slices]
+    whole = places.relative(image.window)
     if area is not None:
         ground, radar = area
         if radar.empty:
             return np.full(line.shape, np.nan, dtype=np.float32)
-        beta0 = image.power[radar.relative_to(image.window).slices]
-        return sample(beta0 / ground, line - radar.y0, column - radar.x0)
-    sigma0 = sample(image.power, line - image.window.y0, column - image.window.x0)
+        beta0 = image.power[radar.relative_to(whole).slices]
+        return sample(beta0 / ground, line, column, (radar.y0, radar.x0))
+    sigma0 = sample(image.power, line, column, (whole.y0, whole.x0))
     match radiometry:
         case "sigma0":
             return sigma0

@@ -11,18 +11,22 @@ Calm water does not, and is kept.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from curupira.grd.lut import noise_power
+from curupira.blocks import executor
+from curupira.grd.lut import noise_at
+from curupira.grd.product import Read
 from curupira.grd.tables import Noise
 
 I32 = npt.NDArray[np.int32]
-Read = Callable[[slice, slice], npt.NDArray[np.uint16]]
+Opened = Callable[[], AbstractContextManager[Read]]
 
 #: A cell holds 128 pixels: at 4.4 looks (and correlated neighbours) its mean scatters by some 7 %.
 CELL_LINES, CELL_SAMPLES = 8, 16
@@ -31,6 +35,8 @@ EVERY_LINES: Final = 32
 #: Mean power of a cell in units of thermal noise, below which it shows no ground.
 MINIMUM_RATIO: Final = 0.5
 _FEWEST: Final = 8
+#: Groups of lines that a task looks at.
+_RUN: Final = 64
 EMPTY, DIM, GROUND = 0, 1, 2
 
 
@@ -66,17 +72,21 @@ class Border:
         return inside
 
 
-def find_border(read: Read, lines: int, samples: int, noise: Noise | None) -> Border:
+def find_border(
+    opened: Opened, lines: int, samples: int, noise: Noise | None, *, threads: int = 0
+) -> Border:
     """Find the border noise of an image.
 
     Parameters
     ----------
-    read
-        Counts of a block, such as ``partial(product.read, "VV")``.
+    opened
+        Opens what reads counts, such as ``partial(product.opened, "VV")``.
     lines, samples
         Size of the image.
     noise
         Its thermal noise; None where the processor has removed it, and nothing can be told.
+    threads
+        0: one a core.
 
     Returns
     -------
@@ -93,7 +103,9 @@ def find_border(read: Read, lines: int, samples: int, noise: Noise | None) -> Bo
     starts = np.arange(0, max(lines - CELL_LINES, 0) + 1, EVERY_LINES)
     if starts[-1] + CELL_LINES < lines:
         starts = np.append(starts, lines - CELL_LINES)
-    states = np.stack([_states(read, int(s), lines, samples, noise) for s in starts])
+    look = partial(_states, opened, lines, samples, noise)
+    with executor(workers=threads) as run:
+        states = np.concatenate(list(run(look, np.array_split(starts, -(-len(starts) // _RUN)))))
     if not (states == DIM).any():
         return everything
     across = _ends(states) * CELL_SAMPLES + np.array([0, CELL_SAMPLES - 1])
@@ -111,34 +123,35 @@ def find_border(read: Read, lines: int, samples: int, noise: Noise | None) -> Bo
 
 
 def _states(
-    read: Read, start: int, lines: int, samples: int, noise: Noise
+    opened: Opened, lines: int, samples: int, noise: Noise, starts: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.uint8]:
-    rows = slice(start, min(start + CELL_LINES, lines))
-    middle = (rows.start + rows.stop) // 2
-    level = noise_power(noise, slice(middle, middle + 1), slice(0, samples))[0]
-    states: npt.NDArray[np.uint8] = _classify(read(rows, slice(0, samples)), level)
+    """States of the cells of some groups of lines, ``(group, cell)``."""
+    cells = -(-samples // CELL_SAMPLES)
+    middles = np.minimum(np.arange(cells) * CELL_SAMPLES + CELL_SAMPLES // 2, samples - 1)
+    states = np.empty((len(starts), cells), np.uint8)
+    with opened() as read:
+        for state, start in zip(states, starts.tolist(), strict=True):
+            rows = slice(start, min(start + CELL_LINES, lines))
+            level = noise_at(noise, (rows.start + rows.stop) // 2, middles)
+            _classify(read(rows, slice(0, samples)), level, state)
     return states
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _classify(
-    counts: npt.NDArray[np.uint16], level: npt.NDArray[np.float32]
-) -> npt.NDArray[np.uint8]:  # pragma: no cover - compiled
+    counts: npt.NDArray[np.uint16], level: npt.NDArray[np.float32], states: npt.NDArray[np.uint8]
+) -> None:  # pragma: no cover - compiled
     y, x = counts.shape
-    cells = (x + CELL_SAMPLES - 1) // CELL_SAMPLES
-    states = np.zeros(cells, np.uint8)
-    for cell in range(cells):
-        power, expected, number = 0.0, 0.0, 0
-        for c in range(cell * CELL_SAMPLES, min((cell + 1) * CELL_SAMPLES, x)):
-            for r in range(y):
-                dn = np.float64(counts[r, c])
-                if dn > 0:
-                    power += dn * dn
-                    expected += level[c]
-                    number += 1
+    for cell in range(states.size):
+        power, number = np.int64(0), np.int64(0)
+        for r in range(y):
+            for c in range(cell * CELL_SAMPLES, min((cell + 1) * CELL_SAMPLES, x)):
+                dn = np.int64(counts[r, c])
+                power += dn * dn
+                number += dn > 0
+        states[cell] = EMPTY
         if number >= _FEWEST:
-            states[cell] = GROUND if power >= MINIMUM_RATIO * expected else DIM
-    return states
+            states[cell] = GROUND if power >= MINIMUM_RATIO * level[cell] * number else DIM
 
 
 def _ends(states: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

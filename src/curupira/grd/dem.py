@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,17 +11,12 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 import pyproj
-import rasterio
 from odc.geo.geobox import GeoBox
-from rasterio.enums import Resampling
-from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
-from rasterio.vrt import WarpedVRT
-from rasterio.warp import transform_bounds
 
 from curupira.errors import InputError
+from curupira.grd.lattice import expanded, groups, opened, resampled
 from curupira.grd.tie import to_lonlat
-from curupira.grid import LONLAT
 
 Float32 = npt.NDArray[np.float32]
 OnGap = Literal["fill", "refuse"]
@@ -33,8 +27,6 @@ EGM96: Final = Path(__file__).parents[1] / "data" / "geoid" / "egm96_15.tif"
 _EGM2008_GRID: Final = "us_nga_egm08_25.tif"
 #: No ground of the Earth lies outside.
 _HEIGHTS_M: Final = (-1000.0, 9500.0)
-#: A DEM this much finer than the grid is averaged, not sampled.
-_FINER: Final = 1.5
 _SUFFIXES: Final = (".tif", ".tiff", ".vrt", ".hgt", ".dt2", ".dt1", ".bil")
 
 
@@ -84,7 +76,7 @@ def open_dem(path: str | Path, *, geoid: str = "auto", on_gap: OnGap = "fill") -
     """
     files = tuple(_find(path))
     for name in files:
-        with _opened(name) as source:
+        with opened(name) as source:
             _check(source, name)
     return Dem(files, _geoid(files[0], geoid), on_gap)
 
@@ -111,23 +103,23 @@ def read_heights(dem: Dem, box: GeoBox) -> tuple[Float32, npt.NDArray[np.bool_]]
         If there are heights that no ground has.
     """
     height = np.full(box.shape, np.nan, dtype=np.float32)
-    for name in dem.files:
-        with _opened(name) as source:
-            if not _touches(source, box):
-                continue
-            part = _warp(source, box)
-        height = np.where(np.isnan(height), part, height)
+    known = False
+    for group in groups(dem.files, box):
+        part = resampled(group, box)
+        height = np.where(np.isnan(height), part, height) if known else part
+        known = True
         if not np.isnan(height).any():
             break
     gap = np.isnan(height)
-    found = height[~gap]
-    if found.size and not (_HEIGHTS_M[0] < found.min() and found.max() < _HEIGHTS_M[1]):
+    low, high = float(np.nanmin(height, initial=0)), float(np.nanmax(height, initial=0))
+    if not (_HEIGHTS_M[0] < low and high < _HEIGHTS_M[1]):
         raise InputError(
-            f"heights of {found.min():.0f} to {found.max():.0f} m",
+            f"heights of {low:.0f} to {high:.0f} m",
             where=dem.files[0],
             remedy="give heights in metres, and declare the value that means missing",
         )
-    height[gap] = 0
+    if gap.any():
+        height[gap] = 0
     if dem.geoid is not None:
         height += geoid_height(dem.geoid, box)
     return height, gap
@@ -159,7 +151,7 @@ def geoid_height(path: Path, box: GeoBox) -> Float32:
         If the raster does not cover the grid.
     """
     values, (left, top, step_x, step_y) = _geoid_raster(str(path))
-    # The geoid is smooth: every 16th pixel is exact enough, the rest bilinear between.
+    # The geoid is smooth: every 16th pixel is exact enough, the rest is bilinear between.
     rows, columns = box.shape
     y = np.linspace(0, rows - 1, max(2, -(-rows // 16) + 1))
     x = np.linspace(0, columns - 1, max(2, -(-columns // 16) + 1))
@@ -171,9 +163,7 @@ def geoid_height(path: Path, box: GeoBox) -> Float32:
         raise InputError(
             "the geoid does not cover the target grid", where=path, remedy="give a larger one"
         )
-    grid_y = np.arange(rows) / max(rows - 1, 1) * (len(y) - 1)
-    grid_x = np.arange(columns) / max(columns - 1, 1) * (len(x) - 1)
-    return _bilinear(coarse, *np.meshgrid(grid_y, grid_x, indexing="ij")).astype(np.float32)
+    return expanded(coarse.astype(np.float32), (rows, columns))
 
 
 def _bilinear(values: npt.NDArray[Any], row: Any, column: Any) -> npt.NDArray[np.float64]:
@@ -194,7 +184,7 @@ def _bilinear(values: npt.NDArray[Any], row: Any, column: Any) -> npt.NDArray[np
 def _geoid_raster(
     path: str,
 ) -> tuple[npt.NDArray[np.float32], tuple[float, float, float, float]]:
-    with _opened(path) as source:
+    with opened(path) as source:
         _check(source, path)
         if not source.crs.is_geographic:
             raise InputError("a geoid is in longitude and latitude", where=path)
@@ -212,7 +202,7 @@ def _geoid(first: str, wanted: str) -> Path | None:
     if wanted != "auto":
         _geoid_raster(wanted)
         return Path(wanted)
-    with _opened(first) as source:
+    with opened(first) as source:
         crs = pyproj.CRS.from_user_input(source.crs.to_wkt())
     if len(crs.axis_info) == 3 and not crs.is_compound:
         return None
@@ -241,18 +231,6 @@ def _find(path: str | Path) -> Sequence[str]:
     return files
 
 
-@contextmanager
-def _opened(name: str) -> Iterator[DatasetReader]:
-    with ExitStack() as stack:
-        try:
-            source = stack.enter_context(rasterio.open(name))
-        except RasterioError as error:
-            raise InputError(
-                "is no height model that GDAL reads", where=name, remedy="give a GeoTIFF"
-            ) from error
-        yield source
-
-
 def _check(source: DatasetReader, name: str) -> None:
     if source.crs is None:
         raise InputError(
@@ -262,49 +240,3 @@ def _check(source: DatasetReader, name: str) -> None:
         )
     if source.count != 1:
         raise InputError(f"a height model has one band, not {source.count}", where=name)
-
-
-def _touches(source: DatasetReader, box: GeoBox) -> bool:
-    ours = transform_bounds(str(box.crs), LONLAT, *box.extent.boundingbox)
-    theirs = transform_bounds(source.crs, LONLAT, *source.bounds)
-    return bool(
-        ours[0] < theirs[2] and theirs[0] < ours[2] and ours[1] < theirs[3] and theirs[1] < ours[3]
-    )
-
-
-def _warp(source: DatasetReader, box: GeoBox) -> Float32:
-    # Not rasterio's reproject: around the array it writes to, it changes the process's warning
-    # filters, and threads that do so at once undo one another.
-    try:
-        with WarpedVRT(
-            source,
-            src_crs=_horizontal(source.crs.to_wkt()),
-            crs=_horizontal(str(box.crs)),
-            transform=box.affine,
-            height=box.shape[0],
-            width=box.shape[1],
-            nodata=np.nan,
-            dtype="float32",
-            resampling=_method(source, box),
-        ) as warped:
-            heights: Float32 = warped.read(1)
-    except RasterioError as error:
-        raise InputError(f"the height model cannot be read ({error})", where=source.name) from error
-    return heights
-
-
-def _horizontal(text: str) -> str:
-    """Without the vertical part: GDAL would shift the heights by a grid it may not have."""
-    crs = pyproj.CRS.from_user_input(text)
-    return str((crs.sub_crs_list[0] if crs.is_compound else crs).to_2d().to_wkt())
-
-
-def _method(source: DatasetReader, box: GeoBox) -> Resampling:
-    west, south, east, north = transform_bounds(
-        str(box.crs), source.crs, *box.extent.boundingbox, densify_pts=3
-    )
-    pixel = np.sqrt((east - west) * (north - south) / (box.shape[0] * box.shape[1]))
-    finer = pixel / np.sqrt(abs(source.transform.a * source.transform.e))
-    if finer > _FINER:
-        return Resampling.average
-    return Resampling.bilinear if finer > 1 / 1.05 else Resampling.cubic

@@ -19,8 +19,8 @@ from curupira.grd.tie import AREA, AREA_DX, AREA_DY, BETA_AREA, TieGrid
 Float32 = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 
-#: Facets a pixel of the height model is cut into, each way.
-FACETS: Final = 2
+#: Pixels around a window into which facets from beside it may fall.
+_AROUND: Final = 8
 #: Normalised area below which a radar pixel sees (almost) no ground: -30 dB, as in Small's mask.
 _LEAST_AREA: Final = 1e-3
 #: A cover this close to one is a surface seen once, sampled unevenly.
@@ -69,8 +69,8 @@ def angular_gamma0(
 def projected_area(
     ties: TieGrid,
     height_m: Float32,
-    line: Floats,
-    column: Floats,
+    line: Floats | Float32,
+    column: Floats | Float32,
     radar: Window,
     side: int,
 ) -> Float32:
@@ -95,110 +95,106 @@ def projected_area(
     sharing is divided out by the cover itself. NaN where there is no ground: beyond the block, or
     in shadow.
     """
-    area, cover = _accumulate(
-        ties.nodes,
+    level = np.float32(ties.middle_m), np.float32(1 / ties.half_m)
+    sums = np.zeros((radar.shape[0] + 2 * _AROUND, radar.shape[1] + 2 * _AROUND, 2), np.float32)
+    _accumulate(
+        _ratios(ties, side),
         ties.step,
         height_m,
-        ties.middle_m,
-        ties.half_m,
-        line - radar.y0,
-        column - radar.x0,
-        radar.shape,
-        float(side * side),
-        FACETS,
+        level,
+        (line - (radar.y0 - _AROUND)).astype(np.float32, copy=False),
+        (column - (radar.x0 - _AROUND)).astype(np.float32, copy=False),
+        sums,
     )
+    area, cover = np.moveaxis(sums[_AROUND:-_AROUND, _AROUND:-_AROUND], -1, 0)
     once = np.abs(cover - 1) < _ONCE
     area = np.where(once, area / np.where(once, cover, 1), area)
     return np.where(area > _LEAST_AREA, area, np.nan).astype(np.float32)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _ratios(ties: TieGrid, side: int) -> Float32:
+    """Areas of a grid pixel at the tie points over the slant area of a looked pixel, ``(.., 6)``.
+
+    Of level ground, and what a metre of rise in x and in y adds; each with its change by height.
+    """
+    slant = ties.nodes[..., BETA_AREA, None] * (side * side)
+    areas = (ties.nodes[..., first : first + 2] / slant for first in (AREA, AREA_DX, AREA_DY))
+    return np.concatenate(list(areas), axis=-1).astype(np.float32)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})  # type: ignore[untyped-decorator]
 def _accumulate(
-    nodes: Floats,
+    nodes: Float32,
     step: int,
     height_m: Float32,
-    middle_m: float,
-    half_m: float,
-    line: Floats,
-    column: Floats,
-    shape: tuple[int, int],
-    pixels: float,
-    facets: int,
-) -> tuple[Float32, Float32]:
+    level: tuple[float, float],
+    line: Float32,
+    column: Float32,
+    sums: Float32,
+) -> None:
     rows, columns = height_m.shape
-    area = np.zeros(shape, dtype=np.float32)
-    cover = np.zeros(shape, dtype=np.float32)
-    share = 1.0 / (facets * facets)
+    # A cell reaches at most so far: beyond, its facets may not fit.
+    most_y, most_x = np.float32(sums.shape[0] - _AROUND), np.float32(sums.shape[1] - _AROUND)
+    least, quarter, zero = np.float32(_AROUND - 1), np.float32(0.25), np.float32(0)
+    near, far = np.float32(0.25), np.float32(0.75)
+    left, right = np.empty(6, np.float32), np.empty(6, np.float32)
     for y in range(rows - 1):
         i = min(y // step, nodes.shape[0] - 2)
-        v = (y + 0.5 - i * step) / step
-        for x in range(columns - 1):
-            h00, h01 = np.float64(height_m[y, x]), np.float64(height_m[y, x + 1])
-            h10, h11 = np.float64(height_m[y + 1, x]), np.float64(height_m[y + 1, x + 1])
-            middle = 0.25 * (h00 + h01 + h10 + h11)
-            if np.isnan(middle):
-                continue
-            a00, a01, a10, a11 = line[y, x], line[y, x + 1], line[y + 1, x], line[y + 1, x + 1]
-            b00, b01 = column[y, x], column[y, x + 1]
-            b10, b11 = column[y + 1, x], column[y + 1, x + 1]
-            if not _near(a00, b00, shape):
-                continue
-            j = min(x // step, nodes.shape[1] - 2)
-            u = (x + 0.5 - j * step) / step
-            w = (middle - middle_m) / half_m
-            slant = _node(nodes, i, j, v, u, BETA_AREA) * pixels
-            level = _form(nodes, i, j, v, u, w, AREA) / slant
-            along_x = _form(nodes, i, j, v, u, w, AREA_DX) / slant
-            along_y = _form(nodes, i, j, v, u, w, AREA_DY) / slant
-            for m in range(facets):
-                q = (m + 0.5) / facets
-                for n in range(facets):
-                    p = (n + 0.5) / facets
-                    rise_x = (h01 - h00) * (1 - q) + (h11 - h10) * q
-                    rise_y = (h10 - h00) * (1 - p) + (h11 - h01) * p
-                    seen = level + rise_x * along_x + rise_y * along_y
-                    ax = (a01 - a00) * (1 - q) + (a11 - a10) * q
-                    ay = (a10 - a00) * (1 - p) + (a11 - a01) * p
-                    bx = (b01 - b00) * (1 - q) + (b11 - b10) * q
-                    by = (b10 - b00) * (1 - p) + (b11 - b01) * p
-                    a = (a00 * (1 - p) + a01 * p) * (1 - q) + (a10 * (1 - p) + a11 * p) * q
-                    b = (b00 * (1 - p) + b01 * p) * (1 - q) + (b10 * (1 - p) + b11 * p) * q
-                    _share(
-                        area, cover, a, b, max(seen, 0.0) * share, abs(ax * by - ay * bx) * share
-                    )
-    return area, cover
+        v = np.float32((y + 0.5 - i * step) / step)
+        for j in range(nodes.shape[1] - 1):
+            for k in range(6):
+                left[k] = nodes[i, j, k] + v * (nodes[i + 1, j, k] - nodes[i, j, k])
+                end = nodes[i, j + 1, k] + v * (nodes[i + 1, j + 1, k] - nodes[i, j + 1, k])
+                right[k] = (end - left[k]) / np.float32(step)
+            first = j * step
+            for x in range(first, min(first + step, columns - 1)):
+                a00, b00 = line[y, x], column[y, x]
+                # NaN fails; what lies some pixels outside adds nothing.
+                if not (a00 > least and b00 > least and a00 < most_y and b00 < most_x):
+                    continue
+                h00, h01 = height_m[y, x], height_m[y, x + 1]
+                h10, h11 = height_m[y + 1, x], height_m[y + 1, x + 1]
+                a01, a10, a11 = line[y, x + 1], line[y + 1, x], line[y + 1, x + 1]
+                b01, b10, b11 = column[y, x + 1], column[y + 1, x], column[y + 1, x + 1]
+                w = (quarter * (h00 + h01 + h10 + h11) - level[0]) * level[1]
+                if np.isnan(w):
+                    continue
+                u = np.float32(x - first) + np.float32(0.5)
+                flat = left[0] + u * right[0] + w * (left[1] + u * right[1])
+                along_x = left[2] + u * right[2] + w * (left[3] + u * right[3])
+                along_y = left[4] + u * right[4] + w * (left[5] + u * right[5])
+                for m in range(2):
+                    q = far if m else near
+                    rise_x = (h01 - h00) + q * ((h11 - h10) - (h01 - h00))
+                    ax = (a01 - a00) + q * ((a11 - a10) - (a01 - a00))
+                    bx = (b01 - b00) + q * ((b11 - b10) - (b01 - b00))
+                    a0, b0 = a00 + q * (a10 - a00), b00 + q * (b10 - b00)
+                    for n in range(2):
+                        p = far if n else near
+                        rise_y = (h10 - h00) + p * ((h11 - h01) - (h10 - h00))
+                        ay = (a10 - a00) + p * ((a11 - a01) - (a10 - a00))
+                        by = (b10 - b00) + p * ((b11 - b01) - (b10 - b00))
+                        seen = flat + rise_x * along_x + rise_y * along_y
+                        seen = quarter * (seen if seen > zero else zero)
+                        size = quarter * abs(ax * by - ay * bx)
+                        _share(sums, a0 + p * ax, b0 + p * bx, seen, size)
 
 
 @njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _near(a: float, b: float, shape: tuple[int, int]) -> bool:
-    # Cells that lie more than a few radar pixels outside add nothing; NaN fails.
-    return bool(a > -8 and b > -8 and a < shape[0] + 8 and b < shape[1] + 8)
-
-
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _node(nodes: Floats, i: int, j: int, v: float, u: float, k: int) -> float:
-    upper = nodes[i, j, k] * (1 - u) + nodes[i, j + 1, k] * u
-    lower = nodes[i + 1, j, k] * (1 - u) + nodes[i + 1, j + 1, k] * u
-    return float(upper * (1 - v) + lower * v)
-
-
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _form(nodes: Floats, i: int, j: int, v: float, u: float, w: float, k: int) -> float:
-    return float(_node(nodes, i, j, v, u, k) + w * _node(nodes, i, j, v, u, k + 1))
-
-
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _share(area: Float32, cover: Float32, a: float, b: float, seen: float, size: float) -> None:
-    """Share a facet between the four nearest pixels by bilinear weights."""
-    i, j = int(np.floor(a)), int(np.floor(b))
-    v, u = a - i, b - j
-    for y in range(2):
-        if i + y < 0 or i + y >= area.shape[0]:
-            continue
-        across = v if y else 1 - v
-        for x in range(2):
-            if j + x < 0 or j + x >= area.shape[1]:
-                continue
-            weight = across * (u if x else 1 - u)
-            area[i + y, j + x] += np.float32(weight * seen)
-            cover[i + y, j + x] += np.float32(weight * size)
+def _share(sums: Float32, a: float, b: float, seen: float, size: float) -> None:
+    """Share a facet's area and cover between the four nearest pixels by bilinear weights."""
+    # Positive, so that cutting the fraction off rounds down.
+    i, j = int(a), int(b)
+    if i < 0 or j < 0 or i + 1 >= sums.shape[0] or j + 1 >= sums.shape[1]:
+        return
+    v, u = a - np.float32(i), b - np.float32(j)
+    upper, lower = np.float32(1) - v, v
+    before, after = np.float32(1) - u, u
+    sums[i, j, 0] += upper * before * seen
+    sums[i, j, 1] += upper * before * size
+    sums[i, j + 1, 0] += upper * after * seen
+    sums[i, j + 1, 1] += upper * after * size
+    sums[i + 1, j, 0] += lower * before * seen
+    sums[i + 1, j, 1] += lower * before * size
+    sums[i + 1, j + 1, 0] += lower * after * seen
+    sums[i + 1, j + 1, 1] += lower * after * size

@@ -50,7 +50,12 @@ def looked(place: Floats, side: int) -> Floats:
     return (place - 0.5 * (side - 1)) / side
 
 
-def sample(image: Float32, line: Floats, column: Floats) -> Float32:
+def sample(
+    image: Float32,
+    line: Floats | Float32,
+    column: Floats | Float32,
+    first: tuple[int, int] = (0, 0),
+) -> Float32:
     """Bilinear value of an image at fractional places.
 
     Parameters
@@ -59,13 +64,15 @@ def sample(image: Float32, line: Floats, column: Floats) -> Float32:
         ``(line, sample)``; NaN missing.
     line, column
         ``(y, x)``; centres of pixels are whole numbers.
+    first
+        Line and column of the image's first pixel.
 
     Returns
     -------
     float32 ``(y, x)``; NaN outside the outermost centres, at NaN places, and where a pixel of
     positive weight is NaN.
     """
-    found: Float32 = _sample(np.ascontiguousarray(image), line, column)
+    found: Float32 = _sample(image, line, column, first)
     return found
 
 
@@ -86,26 +93,28 @@ def _multilook(power: Float32, side: int, least: int) -> Float32:
     return out
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _sample(image: Float32, line: Floats, column: Floats) -> Float32:
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _sample(
+    image: Float32, line: Floats | Float32, column: Floats | Float32, first: tuple[int, int]
+) -> Float32:
     rows, columns = line.shape
     height, width = image.shape
     out = np.full((rows, columns), np.nan, dtype=np.float32)
     for y in range(rows):
         for x in range(columns):
-            a, b = line[y, x], column[y, x]
+            a, b = line[y, x] - first[0], column[y, x] - first[1]
             # Written so that NaN fails the test.
             if not (a >= 0 and b >= 0 and a <= height - 1 and b <= width - 1):
                 continue
             i, j = int(a), int(b)
-            i, j = min(i, max(height - 2, 0)), min(j, max(width - 2, 0))
-            v, u = np.float32(a - i), np.float32(b - j)
             k, n = min(i + 1, height - 1), min(j + 1, width - 1)
-            value = np.float32(0)
-            if v < 1:
-                value += (1 - v) * _across(image[i, j], image[i, n], u)
-            if v > 0:
-                value += v * _across(image[k, j], image[k, n], u)
+            v, u = np.float32(a - i), np.float32(b - j)
+            upper = image[i, j] + u * (image[i, n] - image[i, j])
+            lower = image[k, j] + u * (image[k, n] - image[k, j])
+            value = upper + v * (lower - upper)
+            if np.isnan(value):
+                upper = _across(image[i, j], image[i, n], u)
+                value = _across(upper, _across(image[k, j], image[k, n], u), v)
             out[y, x] = value
     return out
 
@@ -113,8 +122,4 @@ def _sample(image: Float32, line: Floats, column: Floats) -> Float32:
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _across(first: float, second: float, u: float) -> float:
     # A weight of zero must not spread the NaN of a neighbour.
-    if u == 0:
-        return first
-    if u == 1:
-        return second
-    return first + u * (second - first)
+    return first if u == 0 else first + u * (second - first)

@@ -109,8 +109,11 @@ def read_image(
     """
     annotation = product.annotation[polarisation]
     noise = None if annotation.noise_removed else product.noise[polarisation]
-    read = partial(product.read, polarisation)
-    edge = find_border(read, annotation.lines, annotation.samples, noise) if border else None
+    edge = None
+    if border:
+        opened = partial(product.opened, polarisation)
+        size = annotation.lines, annotation.samples
+        edge = find_border(opened, *size, noise, threads=threads)
     columns = slice(window.x0 * side, window.x1 * side)
     power = np.empty(window.shape, dtype=np.float32)
     step = max(1, _STRIP // side)

@@ -26,6 +26,17 @@ def noise_power(noise: Noise, rows: slice, cols: slice) -> F32:
     return out
 
 
+def noise_at(noise: Noise, line: int, samples: npt.NDArray[np.int64]) -> F32:
+    """Thermal noise (DN**2) of some samples of one line, float32."""
+    power, _, weight = rows_at(noise.line, noise.pixel, noise.power, np.array([line]), samples)
+    out: F32 = power[0] * (1 - weight[0]) + power[1] * weight[0]
+    for block in noise.blocks:
+        if block.first_line <= line <= block.last_line:
+            inside = (samples >= block.first_sample) & (samples <= block.last_sample)
+            out[inside] *= np.float32(np.interp(line, block.line, block.factor))
+    return out
+
+
 def gain(calibration: Calibration, rows: slice, cols: slice, kind: Kind = "sigma0") -> F32:
     """Calibration table A of a block, ``(y, x)`` float32."""
     lines, samples = np.arange(rows.start, rows.stop), np.arange(cols.start, cols.stop)

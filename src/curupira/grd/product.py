@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -25,6 +26,8 @@ from curupira.grd.tables import Calibration, Noise, read_calibration, read_noise
 #: Pixels of this spacing are GRDH; GRDM has 40 m.
 _SPACING_M: Final = 10.0
 _AGAIN: Final = "get the product again"
+#: Counts (DN) of lines and samples, uint16 ``(y, x)``.
+Read = Callable[[slice, slice], npt.NDArray[np.uint16]]
 # catch_warnings changes a setting of the whole process.
 _OPENING = threading.Lock()
 
@@ -67,22 +70,32 @@ class Product:
         SourceError
             If a server fails.
         """
+        with self.opened(polarisation) as read:
+            return read(rows, cols)
+
+    @contextmanager
+    def opened(self, polarisation: str) -> Iterator[Read]:
+        """What reads blocks as ``read`` does, from a file that stays open; of one thread."""
         path, annotation = self._at(polarisation)
-        y0, y1, x0, x1 = rows.start, rows.stop, cols.start, cols.stop
-        if not (0 <= y0 < y1 <= annotation.lines and 0 <= x0 < x1 <= annotation.samples):
-            raise InputError(
-                f"lines {y0}:{y1}, samples {x0}:{x1} are not in an image of "
-                f"{annotation.lines} x {annotation.samples}",
-                where=self.name,
+
+        def read(rows: slice, cols: slice) -> npt.NDArray[np.uint16]:
+            y0, y1, x0, x1 = rows.start, rows.stop, cols.start, cols.stop
+            if not (0 <= y0 < y1 <= annotation.lines and 0 <= x0 < x1 <= annotation.samples):
+                raise InputError(
+                    f"lines {y0}:{y1}, samples {x0}:{x1} are not in an image of "
+                    f"{annotation.lines} x {annotation.samples}",
+                    where=self.name,
+                )
+            counts: npt.NDArray[np.uint16] = dataset.read(
+                1, window=Window(x0, y0, x1 - x0, y1 - y0)
             )
+            return counts
+
         try:
             with rasterio.Env(**self.gdal), _open(path) as dataset:
-                counts: npt.NDArray[np.uint16] = dataset.read(
-                    1, window=Window(x0, y0, x1 - x0, y1 - y0)
-                )
+                yield read
         except RasterioError as error:
             raise self._broken(polarisation, error) from error
-        return counts
 
     def staged(self, folder: Path) -> Product:
         """The same product with its pixels unpacked into a folder, if it lies in an archive.

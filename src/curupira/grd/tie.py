@@ -1,13 +1,16 @@
-"""The fast path of geocoding: exact positions at tie points and three heights, bilinear between.
+"""The fast path of geocoding: exact positions at tie points and four heights, bilinear between.
+
+The ground-range polynomials come about every second, and between them samples are linear in time:
+their kinks would need a tie point every few pixels. So tie points hold samples by one polynomial,
+and ``Drift`` what the others differ from it by.
 
 A tie point also holds what the local incidence angle needs, which is linear in the slope. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +20,7 @@ from odc.geo.geobox import GeoBox
 
 from curupira.blocks import Window
 from curupira.errors import InputError
+from curupira.grd.annotation import SPEED_OF_LIGHT_M_S
 from curupira.grd.zero_doppler import RadarGeometry
 from curupira.grid import LONLAT, transformer
 
@@ -27,16 +31,50 @@ Float32 = npt.NDArray[np.float32]
 _A_M: Final = 6_378_137.0
 _E2: Final = 6.694379990141316e-3
 #: Pixels between tie points to begin with, and at least.
-STEP: Final = 32
+STEP: Final = 64
 _MIN_STEP: Final = 1
 #: A block's largest deviation from Newton's positions, radar pixels; the bar is 0.01.
 TOLERANCE_PX: Final = 0.005
-_CHECKS: Final = 128
+#: Places at which a block is checked, at most.
+_CHECKS: Final = 1200
 
-#: What a tie point holds, by position in the last axis of ``TieGrid.nodes``. Line and slant range
-#: are quadratic in the height, the area towards the sensor and the cosine of incidence linear.
-LINE, RANGE, AREA, AREA_DX, AREA_DY, COSINE = 0, 3, 6, 8, 10, 12
-NORMAL2, NORMAL_XX, NORMAL_XY, NORMAL_YY, BETA_AREA, WIDTH = 14, 15, 16, 17, 18, 19
+#: Levels of height, and what turns the values there into a cubic in ``w``, ascending powers.
+_LEVELS: Final = np.array([-1.0, -1 / 3, 1 / 3, 1.0])
+_TO_POWERS: Final = np.linalg.inv(_LEVELS[:, None] ** np.arange(4))
+
+#: What a tie point holds, by position in the last axis of ``TieGrid.nodes``. Line and sample are
+#: cubic in the height, the area towards the sensor and the cosine of incidence linear.
+LINE, SAMPLE, AREA, AREA_DX, AREA_DY, COSINE = 0, 4, 8, 10, 12, 14
+NORMAL2, NORMAL_XX, NORMAL_XY, NORMAL_YY, BETA_AREA, WIDTH = 16, 17, 18, 19, 20, 21
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What the range polynomials' change with time adds to the samples of a block.
+
+    ``lines (n,)``: when the polynomials hold; ``powers (n, 9)``: what each adds, ascending powers
+    of ``s = (sample - middle) / half``; ``delay (2,)``: lines that a sample is late, by powers of
+    ``s``.
+    """
+
+    lines: Floats
+    powers: Floats
+    middle: float
+    half: float
+    delay: Floats
+
+    def at(self, line: Floats, sample: Floats) -> Floats:
+        """What is added at single places."""
+        s = (sample - self.middle) / self.half
+        late = line + self.delay[0] + self.delay[1] * s
+        if len(self.lines) == 1:
+            return np.zeros_like(s)
+        k = np.clip(np.searchsorted(self.lines, late) - 1, 0, len(self.lines) - 2)
+        weight = np.clip((late - self.lines[k]) / (self.lines[k + 1] - self.lines[k]), 0, 1)
+        terms = self.powers * (s[:, None, None] ** np.arange(self.powers.shape[1]))
+        added, place = terms.sum(axis=-1), np.arange(len(s))
+        found: Floats = added[place, k] * (1 - weight) + added[place, k + 1] * weight
+        return found
 
 
 @dataclass(frozen=True)
@@ -47,19 +85,18 @@ class TieGrid:
     ----------
     nodes
         ``(ny, nx, WIDTH)``; node (i, j) is at the centre of pixel (i step, j step) of the block.
-        With ``w = (h - middle_m) / half_m``: line and slant range ``a + b w + c w^2``; ``AREA`` the
-        pixel's area projected towards the sensor on level ground (m2), ``AREA_DX`` and ``AREA_DY``
-        what it gains a metre of height difference to the next pixel; ``COSINE`` the cosine of the
-        ellipsoidal incidence angle (all three ``a + b w``); ``NORMAL*`` the quadratic form of the
-        slope that gives the squared area of the surface; ``BETA_AREA`` the slant area of a radar
-        pixel (m2).
+        With ``w = (h - middle_m) / half_m``: line and sample ``a + b w + c w^2 + d w^3``; ``AREA``
+        the pixel's area projected towards the sensor on level ground (m2), ``AREA_DX`` and
+        ``AREA_DY`` what it gains a metre of height difference to the next pixel; ``COSINE`` the
+        cosine of the ellipsoidal incidence angle (all three ``a + b w``); ``NORMAL*`` the quadratic
+        form of the slope that gives the squared area of the surface; ``BETA_AREA`` the slant area
+        of a radar pixel (m2).
     step
         Pixels between tie points.
     middle_m, half_m
-        Heights of the three levels: middle, and half their range.
-    samples
-        What turns line and slant range into a sample: see ``RadarGeometry.samples_by_range``, and
-        the fractional line of each of its rows.
+        Middle of the heights, and half their range.
+    drift
+        To be added to the samples.
     towards_far
         Step in pixels (x, y), and its length in metres, that leads away from the sensor.
     """
@@ -68,15 +105,55 @@ class TieGrid:
     step: int
     middle_m: float
     half_m: float
-    samples: tuple[Floats, Floats, float, float]
+    drift: Drift
     towards_far: tuple[float, float, float]
 
     def positions(self, height_m: Float32) -> tuple[Floats, Floats]:
         """Line and sample ``(y, x)`` of every pixel of the block; NaN where the height is."""
-        found: tuple[Floats, Floats] = _positions(
-            self.nodes, self.step, height_m, self.middle_m, self.half_m, *self.samples
+        line, sample = np.empty(height_m.shape), np.empty(height_m.shape)
+        self._fill(height_m, 1.0, 0.0, 0.0, line, sample)
+        return line, sample
+
+    def looked(self, height_m: Float32, side: int) -> tuple[Float32, Float32, tuple[int, int]]:
+        """Places in the multi-looked image (``geocode.looked``), counted from a pixel of it.
+
+        Returns
+        -------
+        line, column
+            float32 ``(y, x)``; within a block their last bit is a few 1e-4 pixels.
+        origin
+            The line and column of the multi-looked image that they are counted from.
+        """
+        scale, shift = 1.0 / side, -0.5 * (side - 1) / side
+        origin = [int(np.floor(self.nodes[..., k].min() * scale)) for k in (LINE, SAMPLE)]
+        line, column = np.empty(height_m.shape, np.float32), np.empty(height_m.shape, np.float32)
+        self._fill(height_m, scale, shift - origin[0], shift - origin[1], line, column)
+        return line, column, (origin[0], origin[1])
+
+    def _fill(
+        self,
+        height_m: Float32,
+        scale: float,
+        line_0: float,
+        sample_0: float,
+        line: Any,
+        sample: Any,
+    ) -> None:
+        level, drift = (self.middle_m, 1 / self.half_m), self.drift
+        scaled = drift.middle, 1 / drift.half, float(drift.delay[0]), float(drift.delay[1])
+        place = scale, line_0, sample_0
+        _positions(
+            self.nodes,
+            self.step,
+            height_m,
+            level,
+            drift.lines,
+            drift.powers,
+            scaled,
+            place,
+            line,
+            sample,
         )
-        return found
 
 
 def block_box(grid: GeoBox, window: Window) -> GeoBox:
@@ -140,31 +217,45 @@ def tie_grid(
         np.arange(columns // step + 2) * float(step),
         indexing="ij",
     )
-    # The pixel's centre, and half a pixel to either side in x and in y.
-    places = [
-        to_lonlat(box, x + dx, y + dy)
-        for dx, dy in ((0, 0), (0.5, 0), (-0.5, 0), (0, 0.5), (0, -0.5))
-    ]
+    place = to_lonlat(box, x, y)
     line, _, sight = geometry.locate(
-        np.stack([ecef(*places[0], middle + level * half) for level in (-1, 0, 1)])
+        np.stack([ecef(*place, middle + level * half) for level in _LEVELS])
     )
     if not np.isfinite(line).all():
         raise InputError("the target grid lies far outside the scene")
     nodes = np.empty((*x.shape, WIDTH))
     slant = np.linalg.norm(sight, axis=-1)
-    for first, value in ((LINE, line), (RANGE, slant)):
-        nodes[..., first] = value[1]
-        nodes[..., first + 1] = (value[2] - value[0]) / 2
-        nodes[..., first + 2] = (value[2] + value[0]) / 2 - value[1]
-    frame = _frame(places, middle)
+    sample, drift = _samples(geometry, line, slant)
+    for first, value in ((LINE, line), (SAMPLE, sample)):
+        nodes[..., first : first + 4] = np.einsum("pl,lyx->yxp", _TO_POWERS, value)
+    frame = _frame(place, middle, step)
     _fill_areas(nodes, frame, sight / slant[..., None])
-    slopes = _slopes(geometry, places, middle)
+    slopes = _by_pixel(nodes[..., LINE], step), _by_pixel(nodes[..., SAMPLE], step)
     (line_x, line_y), (sample_x, sample_y) = slopes
     pixels = np.abs(line_x * sample_y - line_y * sample_x)
     sine = np.sqrt(1 - nodes[..., COSINE] ** 2)
     nodes[..., BETA_AREA] = sine * np.sqrt(nodes[..., NORMAL2]) / pixels
     far = _towards_far(slopes, frame)
-    return TieGrid(nodes, step, middle, half, _sample_table(geometry), far)
+    return TieGrid(nodes, step, middle, half, drift, far)
+
+
+def _samples(geometry: RadarGeometry, line: Floats, slant: Floats) -> tuple[Floats, Drift]:
+    """Samples of slant ranges by the polynomial of the block's middle, and the others' drift."""
+    seconds, start, interval = geometry.table_s, geometry.first_line_s, geometry.line_interval_s
+    lines = (seconds - start) / interval
+    constant, factor = geometry.bistatic
+    k = int(np.abs(lines - line.mean()).argmin())
+    samples = geometry.samples(np.full(slant.size, seconds[k]), slant.ravel()).reshape(slant.shape)
+    middle, half = (samples.max() + samples.min()) / 2, max(np.ptp(samples) / 2, 1.0)
+    low, high = slant.min(), slant.max()
+    # Chebyshev's places keep a polynomial close to what it is fitted to up to the ends.
+    ranges = (low + high) / 2 + (high - low) / 2 * np.cos(np.pi * (np.arange(17) + 0.5) / 17)
+    every = np.stack([geometry.samples(np.full(ranges.size, t), ranges) for t in seconds])
+    s = (every[k] - middle) / half
+    powers = np.linalg.lstsq(s[:, None] ** np.arange(9), (every - every[k]).T, rcond=None)[0].T
+    late = (constant + factor * 2 / SPEED_OF_LIGHT_M_S * ranges) / interval
+    delay = np.polynomial.polynomial.polyfit(s, late, 1)
+    return samples, Drift(lines, np.ascontiguousarray(powers), float(middle), float(half), delay)
 
 
 def _fill_areas(nodes: Floats, frame: tuple[Floats, Floats, Floats], look: Floats) -> None:
@@ -175,8 +266,8 @@ def _fill_areas(nodes: Floats, frame: tuple[Floats, Floats, Floats], look: Float
         sign * part for part in (np.cross(east, south), np.cross(up, south), np.cross(east, up))
     )
     for first, form in ((AREA, level), (AREA_DX, rise_x), (AREA_DY, rise_y), (COSINE, up)):
-        nodes[..., first] = _dot(form, look[1])
-        nodes[..., first + 1] = _dot(form, look[2] - look[0]) / 2
+        nodes[..., first] = _dot(form, look[1] + look[2]) / 2
+        nodes[..., first + 1] = _dot(form, look[3] - look[0]) / 2
     nodes[..., NORMAL2] = _dot(level, level)
     nodes[..., NORMAL_XX] = _dot(rise_x, rise_x)
     nodes[..., NORMAL_XY] = _dot(rise_x, rise_y)
@@ -203,8 +294,7 @@ def fitting_tie_grid(
 ) -> tuple[TieGrid, float]:
     """Tie points close enough to keep a tolerance, and the largest error that was found.
 
-    The error is the distance in radar pixels between the fast position and Newton's at up to 128
-    pixels spread over the block, at the pixels' own heights.
+    See ``tie_error``; the heights are the pixels' own.
 
     Raises
     ------
@@ -213,7 +303,8 @@ def fitting_tie_grid(
     """
     finite = height_m[np.isfinite(height_m)]
     bounds = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    step = STEP
+    # Tie points reach a step beyond the block: no farther than it is wide.
+    step = min(STEP, 1 << (max(box.shape).bit_length() - 1))
     while True:
         ties = tie_grid(geometry, box, bounds, step)
         error = tie_error(geometry, box, ties, height_m)
@@ -228,20 +319,30 @@ def fitting_tie_grid(
 
 
 def tie_error(geometry: RadarGeometry, box: GeoBox, ties: TieGrid, height_m: Float32) -> float:
-    """Largest distance (radar pixels) of fast positions from Newton's, on a spread of pixels."""
-    rows, columns = np.nonzero(np.isfinite(height_m))
-    if rows.size == 0:
+    """Largest distance (radar pixels) of fast positions from Newton's, midway between tie points.
+
+    There straight lines are farthest from curves, and from the kinks that the range polynomials
+    have in time. Of fine grids a part is looked at.
+    """
+    first, stride = ties.step // 2, ties.step
+    while -(-height_m.shape[0] // stride) * -(-height_m.shape[1] // stride) > _CHECKS:
+        stride += ties.step
+    y, x = (
+        n.ravel()
+        for n in np.mgrid[first : height_m.shape[0] : stride, first : height_m.shape[1] : stride]
+    )
+    known = np.isfinite(height_m[y, x])
+    y, x = y[known], x[known]
+    if y.size == 0:
         return 0.0
-    # A step that shares no factor with the tie step visits every place within a cell.
-    pick = np.unique(np.linspace(0, rows.size - 1, _CHECKS).astype(np.int64))
-    y, x = rows[pick], columns[pick]
     heights = height_m[y, x].astype(np.float64)
     line, sample, _ = geometry.locate(
         to_ecef(box, x.astype(np.float64), y.astype(np.float64), heights)
     )
     fast_line, fast_sample = _at_points(
-        ties.nodes, ties.step, y, x, heights, ties.middle_m, ties.half_m, *ties.samples
+        ties.nodes, ties.step, y, x, (heights - ties.middle_m) / ties.half_m
     )
+    fast_sample += ties.drift.at(fast_line, fast_sample)
     # Beyond the image both continue the range polynomials by straight lines, each its own.
     lines, samples = geometry.shape
     inside = (line >= 0) & (line <= lines - 1) & (sample >= 0) & (sample <= samples - 1)
@@ -249,124 +350,129 @@ def tie_error(geometry: RadarGeometry, box: GeoBox, ties: TieGrid, height_m: Flo
     return float(off.max()) if off.size else 0.0
 
 
-def _sample_table(geometry: RadarGeometry) -> tuple[Floats, Floats, float, float]:
-    table, first, step = geometry.samples_by_range
-    lines = (geometry.table_s - geometry.first_line_s) / geometry.line_interval_s
-    return table, lines, first, step
-
-
 def _dot(a: Floats, b: Floats) -> Floats:
     found: Floats = (a * b).sum(axis=-1)
     return found
 
 
-def _frame(places: Sequence[tuple[Floats, Floats]], height: float) -> tuple[Floats, Floats, Floats]:
+def _frame(place: tuple[Floats, Floats], height: float, step: int) -> tuple[Floats, Floats, Floats]:
     """ECEF steps (m) to the next pixel in x and in y, and the unit vector up."""
-    lon, lat = (np.radians(v) for v in places[0])
-    right, left, down, above = (ecef(*place, height) for place in places[1:])
+    lon, lat = (np.radians(v) for v in place)
     up = np.stack((np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)), axis=-1)
-    return right - left, down - above, up
+    return *_by_pixel(ecef(*place, height), step), up
 
 
-def _slopes(
-    geometry: RadarGeometry, places: Sequence[tuple[Floats, Floats]], height: float
-) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
-    """Lines and samples gained a pixel in x and in y, at one height."""
-    line, sample, _ = geometry.locate(np.stack([ecef(*place, height) for place in places[1:]]))
-    return (line[0] - line[1], line[2] - line[3]), (sample[0] - sample[1], sample[2] - sample[3])
+def _by_pixel(values: Floats, step: int) -> tuple[Floats, Floats]:
+    """What values at tie points gain a pixel in x and in y: smooth, so differences will do."""
+    order: Literal[1, 2] = 2 if min(values.shape[:2]) > 2 else 1
+    along_x, along_y = (
+        np.asarray(np.gradient(values, step, axis=axis, edge_order=order)) for axis in (1, 0)
+    )
+    return along_x, along_y
 
 
-@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
-def _sample(
-    line: float, slant: float, table: Floats, lines: Floats, first: float, step: float
-) -> float:
-    """Bilinear in a table of samples by polynomial and slant range; held beyond the polynomials.
-
-    The polynomials' times are those of lines up to the bistatic delay, whose quarter of a line
-    moves a sample by 0.002 pixels at most.
-    """
-    last = lines.shape[0] - 1
-    k, weight = 0, 0.0
-    if last > 0:
-        # The polynomials come at an even interval, but for the last one.
-        guess = int((line - lines[0]) / (lines[1] - lines[0]))
-        k = min(max(guess, 0), last - 1)
-        weight = min(max((line - lines[k]) / (lines[k + 1] - lines[k]), 0.0), 1.0)
-    place = (slant - first) / step
-    n = min(max(int(place), 0), table.shape[1] - 2)
-    u = place - n
-    near = table[k, n] + u * (table[k, n + 1] - table[k, n])
-    if weight == 0.0:
-        return float(near)
-    after = table[k + 1, n] + u * (table[k + 1, n + 1] - table[k + 1, n])
-    return float(near + weight * (after - near))
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _positions(
     nodes: Floats,
     step: int,
     height_m: Float32,
-    middle_m: float,
-    half_m: float,
-    table: Floats,
+    level: tuple[float, float],
     lines: Floats,
-    first_m: float,
-    step_m: float,
-) -> tuple[Floats, Floats]:
+    powers: Floats,
+    scaled: tuple[float, float, float, float],
+    place: tuple[float, float, float],
+    line: Any,
+    sample: Any,
+) -> None:
     rows, columns = height_m.shape
-    line = np.empty((rows, columns))
-    sample = np.empty((rows, columns))
-    left, right = np.empty(6), np.empty(6)
+    left, right = np.empty(8), np.empty(8)
+    at_line, at_s = np.empty(step), np.empty(step)
     for y in range(rows):
         i = min(y // step, nodes.shape[0] - 2)
         v = (y - i * step) / step
         for j in range(nodes.shape[1] - 1):
-            for k in range(6):
+            for k in range(8):
                 left[k] = nodes[i, j, k] + v * (nodes[i + 1, j, k] - nodes[i, j, k])
                 end = nodes[i, j + 1, k] + v * (nodes[i + 1, j + 1, k] - nodes[i, j + 1, k])
                 right[k] = (end - left[k]) / step
-            for x in range(j * step, min((j + 1) * step, columns)):
-                u = x - j * step
-                w = (height_m[y, x] - middle_m) / half_m
-                linear = left[1] + u * right[1] + w * (left[2] + u * right[2])
-                line[y, x] = left[0] + u * right[0] + w * linear
-                linear = left[4] + u * right[4] + w * (left[5] + u * right[5])
-                slant = left[3] + u * right[3] + w * linear
-                if np.isnan(slant):
-                    sample[y, x] = np.nan
-                else:
-                    sample[y, x] = _sample(line[y, x], slant, table, lines, first_m, step_m)
-    return line, sample
+            a0, a1, a2, a3, b0, b1, b2, b3 = left
+            c0, c1, c2, c3, d0, d1, d2, d3 = right
+            first = j * step
+            count = min(step, columns - first)
+            for n in range(count):
+                u = np.float64(n)
+                w = (height_m[y, first + n] - level[0]) * level[1]
+                linear = a1 + u * c1 + w * (a2 + u * c2 + w * (a3 + u * c3))
+                at_line[n] = a0 + u * c0 + w * linear
+                linear = b1 + u * d1 + w * (b2 + u * d2 + w * (b3 + u * d3))
+                at_s[n] = (b0 + u * d0 + w * linear - scaled[0]) * scaled[1]
+            _place(
+                at_line[:count],
+                at_s[:count],
+                lines,
+                powers,
+                scaled,
+                place,
+                line[y, first : first + count],
+                sample[y, first : first + count],
+            )
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _place(
+    at_line: Floats,
+    at_s: Floats,
+    lines: Floats,
+    powers: Floats,
+    scaled: tuple[float, float, float, float],
+    place: tuple[float, float, float],
+    line: Any,
+    sample: Any,
+) -> None:
+    """Add the drift to a run of pixels, and scale; they lie between few polynomials."""
+    low, high = np.inf, -np.inf
+    for n in range(at_line.size):
+        late = at_line[n] + scaled[2] + scaled[3] * at_s[n]
+        low, high = (late if late < low else low), (late if late > high else high)
+        line[n] = at_line[n] * place[0] + place[1]
+        sample[n] = (at_s[n] / scaled[1] + scaled[0]) * place[0] + place[2]
+    last = lines.size - 2
+    if last < 0 or low > high:
+        return
+    before = min(max(int(np.searchsorted(lines, low)) - 1, 0), last)
+    after = min(max(int(np.searchsorted(lines, high)) - 1, 0), last)
+    for k in range(before, after + 1):
+        # The first and the last polynomial hold beyond their times as well.
+        since = -np.inf if k == 0 else lines[k]
+        until = np.inf if k == last else lines[k + 1]
+        a0, a1, a2, a3, a4, a5, a6, a7, a8 = powers[k]
+        b0, b1, b2, b3, b4, b5, b6, b7, b8 = powers[k + 1] - powers[k]
+        size = 1 / (lines[k + 1] - lines[k])
+        for n in range(at_line.size):
+            s = at_s[n]
+            late = at_line[n] + scaled[2] + scaled[3] * s
+            weight = (late - lines[k]) * size
+            weight = 0.0 if weight < 0.0 else (1.0 if weight > 1.0 else weight)
+            low4 = a4 + s * (a5 + s * (a6 + s * (a7 + s * a8)))
+            near = a0 + s * (a1 + s * (a2 + s * (a3 + s * low4)))
+            far4 = b4 + s * (b5 + s * (b6 + s * (b7 + s * b8)))
+            far = b0 + s * (b1 + s * (b2 + s * (b3 + s * far4)))
+            added = near + weight * far
+            sample[n] += added * place[0] if since < late <= until else 0.0
+
+
 def _at_points(
     nodes: Floats,
     step: int,
     y: npt.NDArray[np.int64],
     x: npt.NDArray[np.int64],
-    height_m: Floats,
-    middle_m: float,
-    half_m: float,
-    table: Floats,
-    lines: Floats,
-    first_m: float,
-    step_m: float,
-) -> tuple[Floats, Floats]:
-    found = np.empty((2, y.size))
-    for n in range(y.size):
-        i = min(y[n] // step, nodes.shape[0] - 2)
-        j = min(x[n] // step, nodes.shape[1] - 2)
-        v, u = (y[n] - i * step) / step, (x[n] - j * step) / step
-        w = (height_m[n] - middle_m) / half_m
-        for which in range(2):
-            total, power = 0.0, 1.0
-            for k in range(3 * which, 3 * which + 3):
-                upper = nodes[i, j, k] * (1 - u) + nodes[i, j + 1, k] * u
-                lower = nodes[i + 1, j, k] * (1 - u) + nodes[i + 1, j + 1, k] * u
-                total += power * (upper * (1 - v) + lower * v)
-                power *= w
-            found[which, n] = total
-        found[1, n] = _sample(found[0, n], found[1, n], table, lines, first_m, step_m)
-    return found[0], found[1]
+    w: Floats,
+) -> Floats:
+    """Line and sample ``(2, n)`` of single pixels."""
+    i, j = np.minimum(y // step, nodes.shape[0] - 2), np.minimum(x // step, nodes.shape[1] - 2)
+    v, u = ((y - i * step) / step)[:, None], ((x - j * step) / step)[:, None]
+    upper = nodes[i, j, :8] * (1 - u) + nodes[i, j + 1, :8] * u
+    lower = nodes[i + 1, j, :8] * (1 - u) + nodes[i + 1, j + 1, :8] * u
+    powers = (upper * (1 - v) + lower * v).reshape(-1, 2, 4)
+    found: Floats = (powers * (w[:, None] ** np.arange(4))[:, None]).sum(axis=-1).T
+    return found

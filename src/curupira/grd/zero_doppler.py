@@ -6,7 +6,6 @@ Source: Small and Schubert (2019), Guide to Sentinel-1 Geocoding, UZH-S1-GC-AD 1
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -24,9 +23,9 @@ _TOLERANCE_S: Final = 1e-8
 _ROUNDS: Final = 20
 #: Beyond the swath, metres of ground range a metre of slant range: about 1 / sin of 30 degrees.
 _STEEPNESS: Final = 2.0
-_BEYOND_M: Final = 1000.0
-#: Steps of the range table: 40 m of slant range each.
-_RANGES: Final = 4097
+#: Slant range beyond the swath to which its polynomials are continued: as far as high ground moves
+#: tie points of a block that has a part in the image. Five per cent of the swath do no harm.
+_BEYOND_M: Final = 10_000.0
 _SECOND: Final = np.timedelta64(1, "s")
 
 
@@ -46,8 +45,8 @@ class RadarGeometry:
         Slant to ground range: times ``(n,)`` after the epoch, origins ``(n,)``, and ascending
         coefficients ``(n, m)``; linear between times, held before the first and after the last.
     slant_m
-        Slant range of the first and the last sample; the polynomials hold a kilometre beyond, and
-        are continued by straight lines.
+        Slant range of the first and the last sample; the polynomials hold ten kilometres beyond,
+        and are continued by straight lines.
     bistatic
         ``(constant s, factor)``: a line's annotated time plus ``constant + factor * tau``, tau the
         two-way time, is the zero-Doppler time of what the line shows at that range; (0, 0): none.
@@ -117,33 +116,23 @@ class RadarGeometry:
         flat = np.ascontiguousarray(ecef, dtype=np.float64).reshape(-1, 3)
         seconds, sight = _solve(flat, self.orbit, self.scale_s, self.middle_s)
         slant = np.linalg.norm(sight, axis=-1)
-        ground = self._ground_range(seconds, slant)
+        sample = self.samples(seconds, slant)
         constant, factor = self.bistatic
         delay = constant + factor * 2 / SPEED_OF_LIGHT_M_S * slant
         line = (seconds - delay - self.first_line_s) / self.line_interval_s
         shape = ecef.shape[:-1]
         return (
             line.reshape(shape),
-            (ground / self.spacing_m).reshape(shape),
+            sample.reshape(shape),
             sight.reshape(ecef.shape),
         )
 
-    def _ground_range(self, seconds: Floats, slant_m: Floats) -> Floats:
-        found: Floats = _ground_range(
+    def samples(self, seconds: Floats, slant_m: Floats) -> Floats:
+        """Samples of zero-Doppler times (s after the epoch) and slant ranges, ``(n,)``."""
+        ground: Floats = _ground_range(
             seconds, slant_m, self.table_s, self.origin_m, self.coefficients, self.slant_m
         )
-        return found
-
-    @cached_property
-    def samples_by_range(self) -> tuple[Floats, float, float]:
-        """Samples ``(record, range)`` at each polynomial's time, first slant range, and its step.
-
-        Linear interpolation in it keeps 0.001 pixels.
-        """
-        low, high = self.slant_m
-        ranges = np.linspace(low, high, _RANGES)
-        rows = [self._ground_range(np.full(_RANGES, t), ranges) for t in self.table_s]
-        return np.stack(rows) / self.spacing_m, low, float(ranges[1] - ranges[0])
+        return ground / self.spacing_m
 
 
 def _slant_limits(annotation: Annotation) -> tuple[float, float]:

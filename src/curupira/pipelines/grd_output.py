@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -11,14 +12,11 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 import pystac
-import rasterio
 from odc.geo.geobox import GeoBox
-from rasterio.errors import RasterioError
-from rasterio.io import DatasetWriter
-from rasterio.windows import Window as RasterWindow
 
 from curupira import __version__
-from curupira.cog import finish_cog
+from curupira.blocks import executor
+from curupira.cog_tiles import TiledCog
 from curupira.errors import StoreError
 from curupira.grd.block import Block
 from curupira.grd.incidence import Flag
@@ -42,20 +40,23 @@ _DROPPED_BITS: Final = 9
 
 
 class Layers:
-    """Plain GeoTIFFs on the grid, open for writing; use as a context."""
+    """COGs on the grid, made block by block; use as a context."""
 
     def __init__(self, folder: Path, grid: GeoBox, polarisations: Sequence[str]) -> None:
-        self.folder, self.grid = folder, grid
-        self.names = (*polarisations, *LAYERS)
-        self._files: dict[str, DatasetWriter] = {}
+        self._folder, self._stack = folder, ExitStack()
+        self._files = {
+            name: TiledCog(
+                folder / f"{name}.tif",
+                grid,
+                "uint8" if name == "mask" else "float32",
+                int(Flag.OUTSIDE) if name == "mask" else np.nan,
+            )
+            for name in (*polarisations, *LAYERS)
+        }
 
     def __enter__(self) -> Self:
-        try:
-            for name in self.names:
-                self._files[name] = self._create(name)
-        except RasterioError as error:
-            self.__exit__(None, None, None)
-            raise StoreError(f"cannot write ({error})", where=self.folder) from error
+        for file in self._files.values():
+            self._stack.enter_context(file)
         return self
 
     def __exit__(
@@ -64,69 +65,40 @@ class Layers:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for file in self._files.values():
-            file.close()
-        self._files.clear()
-
-    def _create(self, name: str) -> DatasetWriter:
-        mask = name == "mask"
-        return rasterio.open(
-            self._raw(name),
-            "w",
-            driver="GTiff",
-            height=self.grid.shape[0],
-            width=self.grid.shape[1],
-            count=1,
-            dtype="uint8" if mask else "float32",
-            crs=str(self.grid.crs),
-            transform=self.grid.affine,
-            nodata=int(Flag.OUTSIDE) if mask else np.nan,
-            tiled=True,
-            blockxsize=512,
-            blockysize=512,
-            sparse_ok=True,
-            bigtiff="IF_SAFER",
-        )
-
-    def _raw(self, name: str) -> Path:
-        return self.folder / f"{name}.raw.tif"
+        self._stack.close()
 
     def put(self, block: Block, *, angles: bool) -> None:
-        """Write a block: backscatter, and with ``angles`` the other layers.
+        """Pack a block: backscatter, and with ``angles`` the other layers. Safe from many threads.
 
         Raises
         ------
         StoreError
             If the disk refuses.
         """
-        arrays: dict[str, npt.NDArray[Any]] = {
-            name.lower(): _rounded(values) for name, values in block.power.items()
-        }
+        for name, values in block.power.items():
+            self._files[name.lower()].put(block.window, _rounded(values))
         if angles:
-            arrays |= {"lia": block.lia, "angle": block.angle, "mask": block.mask}
-        rows, columns = block.window.slices
-        window = RasterWindow.from_slices(rows, columns)
-        try:
-            for name, values in arrays.items():
-                self._files[name].write(values, 1, window=window)
-        except RasterioError as error:
-            raise StoreError(f"cannot write ({error})", where=self.folder) from error
+            for name, layer in (("lia", block.lia), ("angle", block.angle), ("mask", block.mask)):
+                self._files[name].put(block.window, layer)
 
     def finish(self, threads: int) -> None:
-        """Make a COG of every layer and remove the plain file."""
-        for name in self.names:
-            raw = self._raw(name)
-            finish_cog(raw, self.folder / f"{name}.tif", threads=threads or 2)
-            raw.unlink()
+        """Write the files.
+
+        Raises
+        ------
+        StoreError
+            If the disk refuses.
+        """
+        with executor(workers=threads) as run:
+            for _ in run(TiledCog.finish, self._files.values()):
+                pass
 
 
 def _rounded(power: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    # NaN's bits stay NaN's: its first bit of fraction is set, and rounding does not reach it.
+    half, keep = np.uint32(1 << (_DROPPED_BITS - 1)), np.uint32(-1 << _DROPPED_BITS & 0xFFFFFFFF)
     bits = np.ascontiguousarray(power).view(np.uint32)
-    half, keep = (
-        np.uint32(1 << (_DROPPED_BITS - 1)),
-        np.uint32(0xFFFFFFFF << _DROPPED_BITS & 0xFFFFFFFF),
-    )
-    return np.where(np.isnan(power), power, ((bits + half) & keep).view(np.float32))
+    return ((bits + half) & keep).view(np.float32)
 
 
 def write_item(

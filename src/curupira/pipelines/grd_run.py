@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from curupira.blocks import Window, executor, split
 from curupira.errors import InputError
-from curupira.grd.block import Block, Radiometry, Target, kind_of, process
+from curupira.grd.block import Radiometry, Target, kind_of, process
 from curupira.grd.dem import Dem, OnGap
 from curupira.grd.geocode import looks
 from curupira.grd.image import Filter, RadarImage, radar_window, read_image
@@ -110,8 +110,8 @@ class Run:
                 target = Target(self.geometry, self.grid, self.dem, images, self.params.radiometry)
                 with self.clock.time("geocode"):
                     worst = max(worst, self._pass(target, layers, number, len(groups)))
-        with self.clock.time("compress"):
-            layers.finish(self.threads)
+            with self.clock.time("write"):
+                layers.finish(self.threads)
         return worst
 
     def _groups(self) -> list[tuple[str, ...]]:
@@ -141,15 +141,16 @@ class Run:
         windows = list(split(Window(0, self.grid.shape[0], 0, self.grid.shape[1]), _BLOCK))
         done, worst = number * len(windows), 0.0
 
-        def one(window: Window) -> Block | None:
-            return process(target, window)
+        def one(window: Window) -> float:
+            block = process(target, window)
+            if block is None:
+                return 0.0
+            layers.put(block, angles=number == 0)
+            return block.error_px
 
         with executor(workers=self.threads) as run:
-            for block in run(one, windows):
-                done += 1
-                if block is not None:
-                    layers.put(block, angles=number == 0)
-                    worst = max(worst, block.error_px)
+            for error_px in run(one, windows):
+                done, worst = done + 1, max(worst, error_px)
                 self.report(done, passes * len(windows), "blocks")
         return worst
 
