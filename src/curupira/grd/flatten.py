@@ -106,10 +106,8 @@ def projected_area(
         (column - (radar.x0 - _AROUND)).astype(np.float32, copy=False),
         sums,
     )
-    area, cover = np.moveaxis(sums[_AROUND:-_AROUND, _AROUND:-_AROUND], -1, 0)
-    once = np.abs(cover - 1) < _ONCE
-    area = np.where(once, area / np.where(once, cover, 1), area)
-    return np.where(area > _LEAST_AREA, area, np.nan).astype(np.float32)
+    found: Float32 = _finished(sums)
+    return found
 
 
 def _ratios(ties: TieGrid, side: int) -> Float32:
@@ -178,6 +176,20 @@ def _accumulate(
                         seen = quarter * (seen if seen > zero else zero)
                         size = quarter * abs(ax * by - ay * bx)
                         _share(sums, a0 + p * ax, b0 + p * bx, seen, size)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _finished(sums: Float32) -> Float32:
+    """Areas without what lies around the window; sums of surfaces seen once by their cover."""
+    rows, columns = sums.shape[0] - 2 * _AROUND, sums.shape[1] - 2 * _AROUND
+    out = np.empty((rows, columns), dtype=np.float32)
+    once, least, one = np.float32(_ONCE), np.float32(_LEAST_AREA), np.float32(1)
+    for y in range(rows):
+        for x in range(columns):
+            area, cover = sums[y + _AROUND, x + _AROUND, 0], sums[y + _AROUND, x + _AROUND, 1]
+            area = area / cover if abs(cover - one) < once else area
+            out[y, x] = area if area > least else np.float32(np.nan)
+    return out
 
 
 @njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]

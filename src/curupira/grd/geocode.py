@@ -76,20 +76,34 @@ def sample(
     return found
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _multilook(power: Float32, side: int, least: int) -> Float32:
     rows, columns = power.shape[0] // side, power.shape[1] // side
     out = np.empty((rows, columns), dtype=np.float32)
+    width = columns * side
+    total, count = np.empty(width, np.float32), np.empty(width, np.float32)
+    zero, one, missing = np.float32(0), np.float32(1), np.float32(np.nan)
+    fewest = np.float32(least)
     for y in range(rows):
-        for x in range(columns):
-            total, count = np.float32(0), 0
-            for v in range(y * side, (y + 1) * side):
+        # Down the lines first: whole lines run in vectors.
+        total[:], count[:] = zero, zero
+        for v in range(y * side, (y + 1) * side):
+            line = power[v]
+            for x in range(width):
+                known = not np.isnan(line[x])
+                total[x] += line[x] if known else zero
+                count[x] += one if known else zero
+        if side == 2:
+            for x in range(columns):
+                number = count[2 * x] + count[2 * x + 1]
+                mean = (total[2 * x] + total[2 * x + 1]) / number
+                out[y, x] = mean if number >= fewest else missing
+        else:
+            for x in range(columns):
+                number, mean = zero, zero
                 for u in range(x * side, (x + 1) * side):
-                    value = power[v, u]
-                    if not np.isnan(value):
-                        total += value
-                        count += 1
-            out[y, x] = total / count if count >= least else np.float32(np.nan)
+                    number, mean = number + count[u], mean + total[u]
+                out[y, x] = mean / number if number >= fewest else missing
     return out
 
 
