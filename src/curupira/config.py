@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import tomllib
 from datetime import date
 from pathlib import Path
@@ -32,6 +33,8 @@ FORMAT = 1
 
 #: Marks a key that holds a path or URL: it stays out of the configuration's hash.
 PLACE: dict[str, Any] = {"place": True}
+#: Keys that TOML takes without quotes.
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class _Section(BaseModel):
@@ -386,6 +389,10 @@ def _comment(field: FieldInfo) -> str:
     return f"{text}{extent}; default {_toml(field.get_default(call_default_factory=True))}"
 
 
+def _key(name: str) -> str:
+    return name if _BARE.fullmatch(name) else _toml(name)
+
+
 def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -397,7 +404,7 @@ def _toml(value: Any) -> str:
         return "[" + ", ".join(_toml(v) for v in value) + "]"
     if isinstance(value, dict):
         return (
-            "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }"
+            "{ " + ", ".join(f"{_key(k)} = {_toml(v)}" for k, v in value.items()) + " }"
             if value
             else "{}"
         )
