@@ -5,9 +5,12 @@ and zooms, with the time between frames. ``voters``: 50 interpreters vote and pa
 loopback; every vote that was answered 201 is looked for in the store afterwards.
 
     curupira simulate WS --size-km 10 && curupira run -w WS
-    python benchmarks/web_load.py WS first|voters|all [--json FILE]
+    python benchmarks/web_load.py WS first|voters|all [--url postgresql+psycopg://...] [--kill]
 
-The workspace is copied, not changed. Chromium: /usr/bin/chromium, headless, software rendering.
+The workspace is copied, not changed. ``--url``: an empty PostGIS database instead of the copy's
+GeoPackage. ``--kill``: half-way the voters' server is killed (SIGKILL) and started again.
+``--priority``: server and browser get the scheduler's highest share, for machines that do other
+work (root). Chromium: /usr/bin/chromium, headless, software rendering.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import socket
 import subprocess
@@ -26,7 +30,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -48,6 +52,8 @@ PASSWORD = "a long password 42"
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 #: Side of the ground over which the synthetic warnings lie, degrees, around the workspace.
 EXTENT_DEG = 12.0
+#: A first visitor comes so long after the server's start, seconds.
+WARM_S = 3.0
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 
 
@@ -98,11 +104,64 @@ def _row(rng: random.Random, middle: tuple[float, float]) -> dict[str, Any]:
     }
 
 
+class Server:
+    """A server process on a port of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.base = f"http://127.0.0.1:{self.port}"
+        # Sessions outlive a process that is killed.
+        self.environment = os.environ | {"CURUPIRA_SECRET": "of the benchmark, 32 characters long"}
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers and has read what its start reads."""
+        command = [str(Path(sys.executable).parent / "curupira"), "serve", "-w", str(self.folder)]
+        command += ["--port", str(self.port), "--quiet"]
+        self.process = subprocess.Popen(command, env=self.environment)
+        prefer()
+        for _ in range(300):
+            try:
+                if httpx.get(f"{self.base}/api/session", timeout=2).status_code == 200:
+                    break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        time.sleep(WARM_S)
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        self.process.kill()
+        self.process.wait(20)
+
+
+def prefer() -> None:
+    """With --priority: the largest share of the scheduler for this process and its children."""
+    if "--priority" not in sys.argv:
+        return
+    waiting = [os.getpid()]
+    while waiting:
+        pid = waiting.pop()
+        # A process may end meanwhile.
+        with suppress(OSError):
+            Path(f"/proc/{pid}/autogroup").write_text("-15")
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                waiting += map(int, (task / "children").read_text().split())
+
+
 @contextmanager
-def served(workspace: Path, total: int, people: int) -> Iterator[tuple[str, Path, list[str]]]:
-    """Address of a server process over a filled copy of a workspace, the copy, and the ids."""
+def served(
+    workspace: Path, total: int, people: int, url: str = ""
+) -> Iterator[tuple[Server, list[str]]]:
+    """A server process over a filled copy of a workspace, and the ids of its warnings."""
     folder = Path(tempfile.mkdtemp(prefix="curupira-web-")) / "w"
     shutil.copytree(workspace, folder, ignore=shutil.ignore_patterns("catalog", "truth*"))
+    if url:
+        monitor = folder / "monitor.toml"
+        text = re.sub(r"(?m)^url = .*$", f'url = "{url}"', monitor.read_text(), count=1)
+        monitor.write_text(text)
     opened = Workspace.open(folder)
     west, south, east, north = opened.area.bounds
     with Store.open(opened.monitor.store.url, base=folder, create=True) as store:
@@ -117,23 +176,12 @@ def served(workspace: Path, total: int, people: int) -> Iterator[tuple[str, Path
                     password_hash=password,
                     created_at=NOW,
                 )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(Path(sys.executable).parent / "curupira"), "serve", "-w", str(folder)]
-    process = subprocess.Popen([*command, "--port", str(port), "--quiet"])
-    base = f"http://127.0.0.1:{port}"
+    server = Server(folder)
     try:
-        for _ in range(300):
-            try:
-                if httpx.get(f"{base}/api/session", timeout=2).status_code == 200:
-                    break
-            except httpx.TransportError:
-                time.sleep(0.1)
-        yield base, folder, keys
+        yield server, keys
     finally:
-        process.terminate()
-        process.wait(20)
+        server.process.terminate()
+        server.process.wait(20)
         shutil.rmtree(folder.parent, ignore_errors=True)
 
 
@@ -150,15 +198,17 @@ def first_view(workspace: Path, total: int) -> dict[str, float]:
 
     west, south, east, north = Workspace.open(workspace).area.bounds
     middle = ((west + east) / 2, (south + north) / 2)
-    with served(workspace, total, 0) as (base, _, _keys), sync_playwright() as playwright:
+    with served(workspace, total, 0) as (server, _), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
         found: dict[str, float] = {}
         # All of them in sight, as cells; then the ground of the workspace, as polygons.
         views = ("", f"?view=6/{middle[1]:.3f}/{middle[0]:.3f}")
         for name, view in (("cold", views[1]), ("area", views[0]), ("warm", views[1])):
             page = browser.new_page(viewport={"width": 1280, "height": 800}, locale="en-GB")
+            prefer()
             started = time.perf_counter()
-            page.goto(f"{base}/{view}")
+            page.goto(f"{server.base}/{view}", wait_until="commit")
+            prefer()
             page.wait_for_selector("ul.warnings li", timeout=60_000)
             found[f"{name}: list shown"] = time.perf_counter() - started
             page.wait_for_selector(".map-canvas[aria-busy=false]", timeout=60_000)
@@ -236,6 +286,7 @@ class Voter(threading.Thread):
             answer = client.get(path) if body is None else client.post(path, json=body)
         except httpx.TransportError as error:
             self.errors[type(error).__name__] += 1
+            time.sleep(0.2)
             return None
         self.times.append((kind, time.perf_counter() - started))
         # 409: the fifth interpreter, or the same one twice: an answer, not a fault.
@@ -244,17 +295,24 @@ class Voter(threading.Thread):
         return answer
 
 
-def voters(workspace: Path, total: int, people: int, seconds: float) -> dict[str, float]:
+def voters(
+    workspace: Path, total: int, people: int, seconds: float, url: str, kill: bool
+) -> dict[str, float]:
     """Times by kind of request, errors, votes lost, of people voting and panning at once."""
-    with served(workspace, total, people) as (base, folder, keys):
+    with served(workspace, total, people, url) as (server, keys):
         until = time.time() + seconds
-        crowd = [Voter(base, k, keys, until, 1.0) for k in range(people)]
+        crowd = [Voter(server.base, k, keys, until, 1.0) for k in range(people)]
         for one in crowd:
             one.start()
+        if kill:
+            time.sleep(seconds / 2)
+            server.kill()
+            server.start()
         for one in crowd:
             one.join()
-        url = Workspace.open(folder).monitor.store.url
-        with Store.open(url, base=folder, create=False) as store, store.reading() as session:
+        store_url = Workspace.open(server.folder).monitor.store.url
+        opened = Store.open(store_url, base=server.folder, create=False)
+        with opened as store, store.reading() as session:
             stored = set(session.scalars(select(ReviewRow.vote_id)))
     times = [pair for one in crowd for pair in one.times]
     kept = [vote for one in crowd for vote in one.kept]
@@ -263,7 +321,10 @@ def voters(workspace: Path, total: int, people: int, seconds: float) -> dict[str
         mine = [t for name, t in times if name == kind]
         found[f"{kind}, median ms"] = 1000 * float(np.median(mine))
         found[f"{kind}, p95 ms"] = 1000 * float(np.percentile(mine, 95))
-    found["errors"] = sum(sum(one.errors.values()) for one in crowd)
+    errors: Counter[str] = sum((one.errors for one in crowd), Counter())
+    down = sum(n for name, n in errors.items() if not name.isdigit())
+    found["refused connections"] = down
+    found["errors"] = errors.total() - down
     found["votes"] = len(kept)
     found["votes lost"] = len(set(kept) - stored)
     return found
@@ -276,15 +337,30 @@ def main() -> None:
     parser.add_argument("what", choices=("first", "voters", "all"))
     parser.add_argument("--people", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--url", default="")
+    parser.add_argument("--kill", action="store_true")
+    parser.add_argument("--priority", action="store_true")
+    parser.add_argument("--note", default="", help="begins the names of the rows")
     parser.add_argument("--json", type=Path, default=ROOT / "benchmarks/results/web_load.json")
     arguments = parser.parse_args()
+    prefer()
+    load = os.getloadavg()[0]
     results: dict[str, dict[str, float]] = {}
     if arguments.what != "voters":
         for total in (10_000, 100_000):
             results[f"browser, {total} warnings"] = first_view(arguments.workspace, total)
     if arguments.what != "first":
         name = f"{arguments.people} interpreters, {arguments.seconds:g} s, 20000 warnings"
-        results[name] = voters(arguments.workspace, 20_000, arguments.people, arguments.seconds)
+        name += f", {'PostGIS' if arguments.url else 'GeoPackage'}"
+        name += ", killed half-way" if arguments.kill else ""
+        results[name] = voters(
+            arguments.workspace,
+            20_000,
+            arguments.people,
+            arguments.seconds,
+            arguments.url,
+            arguments.kill,
+        )
     for name, values in results.items():
         print(name)
         for key, value in values.items():
@@ -293,13 +369,12 @@ def main() -> None:
     rows = {row["name"]: row for row in old.get("rows", [])}
     for name, values in results.items():
         for key, value in values.items():
-            row = {"name": f"{name}: {key}", "value": round(value, 3), "unit": _unit(key)}
-            rows[row["name"]] = row | dict.fromkeys(("baseline", "ratio", "limit_fraction"))
-    machine = {
-        "cpus": os.cpu_count(),
-        "python": sys.version.split()[0],
-        "load_average": round(os.getloadavg()[0], 1),
-    }
+            label = f"{arguments.note}{name}: {key}"
+            row = {"name": label, "value": round(value, 3), "unit": _unit(key)}
+            row |= dict.fromkeys(("baseline", "ratio", "limit_fraction"))
+            # The machine is shared: of each row, how busy it was, and whether we had priority.
+            rows[label] = row | {"load_average": round(load, 1), "priority": arguments.priority}
+    machine = {"cpus": os.cpu_count(), "python": sys.version.split()[0]}
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     document = {"machine": machine, "rows": list(rows.values())}
     arguments.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

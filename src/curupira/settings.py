@@ -36,7 +36,7 @@ class ServeParams(BaseModel):
     optical_stac: str = Field(
         "",
         description="STAC API, or catalogue file, of optical images that are offered beside the "
-        'radar; "" = none',
+        'radar, with {NAME} for a key in the environment variable NAME; "" = none',
         json_schema_extra=_PLACE,
     )
     optical_collections: tuple[str, ...] = Field(
@@ -47,6 +47,17 @@ class ServeParams(BaseModel):
     )
     optical_cloud: float = Field(
         40.0, ge=0, le=100, description="Most cloud over an optical image, percent"
+    )
+    optical_token_url: str = Field(
+        "",
+        description="Service that signs the addresses of optical images (Planetary Computer: "
+        'https://planetarycomputer.microsoft.com/api/sas/v1/token); "" = none',
+        json_schema_extra=_PLACE,
+    )
+    optical_token_hosts: tuple[str, ...] = Field(
+        (".blob.core.windows.net",),
+        description="Hosts whose images are signed; a leading dot means every host below",
+        json_schema_extra=_PLACE,
     )
     layers: dict[str, str] = Field(
         {},

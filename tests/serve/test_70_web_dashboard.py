@@ -73,8 +73,8 @@ def test_a_changed_store_is_compared_anew(beside: Any) -> None:
         row = warnings.query(session, ids=[first])[0]
         row.issued_at += timedelta(days=30)
     after = known.get(path).json()
-    assert [f["lead"]["first"] for f in (before, after)] == [1, 0]
-    assert [f["lead"]["later"] for f in (before, after)] == [0, 1]
+    assert before["lead"]["first"] - after["lead"]["first"] == 1
+    assert after["lead"]["later"] - before["lead"]["later"] == 1
 
 
 def test_a_replaced_file_of_alerts_is_compared_anew(beside: Any) -> None:
@@ -85,7 +85,7 @@ def test_a_replaced_file_of_alerts_is_compared_anew(beside: Any) -> None:
     with served.app.state.site.store.reading() as session:
         rows = warnings.query(session, ids=keys)
     write_alerts(served.folder, [(row.geom, row.issued_at.date()) for row in rows])
-    assert (before, known.get(path).json()["ours"]["matched"]) == (1, 2)
+    assert known.get(path).json()["ours"]["matched"] == before + 1
     (served.folder / ALERTS).unlink()
     assert known.get(path).status_code == 400
 

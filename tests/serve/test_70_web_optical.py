@@ -17,9 +17,6 @@ from PIL import Image
 from rasterio.transform import from_bounds
 from shapely.geometry import box, mapping
 
-from curupira.errors import SourceError
-from curupira.sources.optical import OpticalSource, find_images
-
 BLUE, RED = (20, 40, 200), (200, 40, 20)
 
 
@@ -131,25 +128,29 @@ def test_none_without_a_catalogue_and_a_reason_where_it_fails(
     assert lost.client().get(f"/api/warnings/{lost.ids[0]}/optical").status_code == 502
 
 
-def test_a_server_cannot_make_us_open_our_own_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_dossier_shows_the_ground_before_and_now(optical: Any) -> None:
+    served, one = optical
+    client = served.client()
+    path = f"/api/warnings/{one['warning_id']}/optical"
+    for side, colour in (("before", BLUE), ("after", RED)):
+        pixels = np.asarray(Image.open(io.BytesIO(client.get(f"{path}/{side}.png").content)))
+        assert pixels.shape == (256, 256, 4)
+        seen = pixels[pixels[..., 3] > 0][:, :3].astype(int)
+        assert len(seen) > 30_000
+        assert np.abs(np.median(seen, axis=0) - colour).max() <= 2
+    page = client.get(f"/w/{one['warning_id']}/dossier?lang=pt").text
+    flag = date.fromisoformat(one["first_flag_date"])
+    for day in (flag - timedelta(3), flag + timedelta(90)):
+        assert f"{day}, sentinel-2a, 3 % nuvens" in page
+
+
+def test_a_dossier_is_made_without_a_catalogue_that_fails(
+    served: Any, serving: Callable[..., Any]
 ) -> None:
-    day, place = date(2024, 5, 1), (-55.1, -6.1, -55.0, -6.0)
-    inside = write_image(tmp_path, "inside", place, day, RED)
-    outside = inside.full_copy()
-    outside.id = "outside"
-    outside.assets["visual"].href = "https://images.example/outside.tif"
-    odd = inside.full_copy()
-    odd.assets["visual"].href = "s3://bucket/odd.tif"
-    # The answer of a server, as the client library hands it on.
-    monkeypatch.setattr("curupira.sources.optical._items", lambda *_: [inside, outside, odd])
-    source = OpticalSource("https://stac.example", (), "visual", 40.0)
-    found = find_images(source, place, day, day)
-    assert [image.href for image in found] == ["https://images.example/outside.tif"]
-
-
-def test_a_dead_server_is_named_without_its_address() -> None:
-    source = OpticalSource("http://127.0.0.1:1/stac?key=SECRET", ("s2",), "visual", 40.0)
-    with pytest.raises(SourceError) as raised:
-        find_images(source, (0, 0, 1, 1), date(2024, 1, 1), date(2024, 2, 1))
-    assert "SECRET" not in str(raised.value)
+    lost = serving(optical_stac="http://127.0.0.1:1/stac")
+    for one in (served, lost):
+        page = one.client().get(f"/w/{one.ids[0]}/dossier?lang=en")
+        assert page.status_code == 200
+        assert "/chip/before.png" in page.text
+        assert "/optical/" not in page.text
+    assert lost.client().get(f"/api/warnings/{lost.ids[0]}/optical/after.png").status_code == 502

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -95,8 +96,37 @@ def test_a_private_server_shows_nothing_but_health_and_login(serving: Any) -> No
         assert (status == 401) == ((method, path) not in OPEN), path
         assert viewer.get(filled(path)).status_code != 401, path
     assert nobody.get("/openapi.json").status_code == 401
-    assert nobody.get("/login").status_code == 200
     assert nobody.get("/api/session").json()["public"] is False
+    assert nobody.get(f"/w/{served.ids[0]}/dossier").status_code == 401
+    for path in ("/", "/login", "/queue", "/dashboard", f"/w/{served.ids[0]}"):
+        answer = nobody.get(path)
+        assert answer.status_code == 200, "the page, which then asks for a login"
+        assert start_of(answer.text) == {"session": nobody.get("/api/session").json()}
+
+
+def start_of(page: str) -> Any:
+    block = re.search(r'<script type="application/json" id="start">(.*?)</script>', page)
+    return None if block is None else json.loads(block[1])
+
+
+def test_the_page_brings_a_first_answer_but_no_token(served: Any) -> None:
+    nobody = served.client()
+    start = start_of(nobody.get("/").text)
+    assert start == {
+        "session": nobody.get("/api/session").json(),
+        "config": nobody.get("/api/config").json(),
+    }
+    ana = served.client("ana")
+    page = ana.get("/").text
+    assert start_of(page) is None
+    assert ana.headers["X-CSRF-Token"] not in page
+
+
+def test_a_name_cannot_end_the_data_in_the_page(serving: Any) -> None:
+    served = serving(layers={"</script><script>alert(1)</script>": "https://x/{z}/{x}/{y}"})
+    page = served.client().get("/").text
+    assert page.count("<script") == 2
+    assert start_of(page)["config"]["layers"][-1]["name"].startswith("</script>")
 
 
 def test_a_vote_is_authorised_before_it_is_validated(served: Any) -> None:

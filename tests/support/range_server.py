@@ -1,5 +1,7 @@
 """Serves a folder on 127.0.0.1, whole files and ranges; prints its port.
 
+With a second argument, only where the query is that.
+
 A process of its own: GDAL holds Python's lock while it opens a file.
 """
 
@@ -8,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 FOLDER = Path(sys.argv[1])
+NEEDED = sys.argv[2] if len(sys.argv) > 2 else None
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -18,7 +21,11 @@ class Handler(BaseHTTPRequestHandler):
         self.respond(body=True)
 
     def respond(self, body):
-        path = FOLDER / self.path.split("?")[0].lstrip("/")
+        place, _, query = self.path.partition("?")
+        if NEEDED is not None and query != NEEDED:
+            self.send_error(403)
+            return
+        path = FOLDER / place.lstrip("/")
         if not path.is_file():
             self.send_error(404)
             return

@@ -5,15 +5,19 @@ import {
   Map as GlMap,
   NavigationControl,
   ScaleControl,
+  prewarm,
   setWorkerUrl,
   type LayerSpecification,
   type StyleSpecification,
 } from "maplibre-gl";
 import { sarTiles, xyzTiles } from "./api";
+import { fitting, type Camera } from "./camera";
 import { t } from "./i18n";
 import type { Box, Config, MapLayer } from "./types";
 
 setWorkerUrl(`${location.origin}/static/maplibre-gl-worker.js`);
+// The workers load while the page still asks what it is to show.
+prewarm();
 
 export const COLOURS = {
   background: "#dbe4e8",
@@ -77,7 +81,12 @@ export interface MapOptions {
   mosaic?: boolean;
   controls?: boolean;
   label: string;
-  bounds?: Box;
+  camera?: Camera;
+}
+
+/** Where a map of a container starts: the whole area. */
+export function wholeArea(container: HTMLElement, config: Config): Camera {
+  return fitting(config.bbox, container.clientWidth, container.clientHeight, 30, 15);
 }
 
 /** A map in `container`; resolves when its style may be added to. */
@@ -99,11 +108,12 @@ export function styled(map: GlMap): Promise<void> {
 
 /** A map in a container that stands in the page; it knows what it shows, but not yet how. */
 export function newMap(container: HTMLElement, config: Config, options: MapOptions): GlMap {
+  const camera = options.camera ?? wholeArea(container, config);
   const map = new GlMap({
     container,
     style: style(config, options.mosaic ?? true),
-    bounds: options.bounds ?? config.bbox,
-    fitBoundsOptions: { padding: 30, maxZoom: 15 },
+    center: [camera.lon, camera.lat],
+    zoom: camera.zoom,
     attributionControl: false,
     fadeDuration: 0,
     dragRotate: false,

@@ -124,7 +124,7 @@ export class Compare {
     for (const side of SIDES) {
       const chooser = this.choosers[side].querySelector("select");
       chooser?.append(...found[side].map((one) => h("option", { value: OPTICAL + one.image_id }, [
-        day(one.day), one.platform, one.cloud !== null && t("compare.cloud", { n: number(one.cloud, 0) }),
+        day(one.day), one.platform, one.cloud === null ? t("compare.cloud_unsaid") : t("compare.cloud", { n: number(one.cloud, 0) }),
       ].filter(Boolean).join(" · "))));
     }
   }

@@ -2,7 +2,8 @@
 import type { Feature, FeatureCollection, MultiPolygon, Point, Polygon, Position } from "geojson";
 import type { GeoJSONSource, Map as GlMap, MapMouseEvent } from "maplibre-gl";
 import { aborted, api, problem, sarTiles } from "./api";
-import { COLOURS, FONT, newMap, setPicture, styled, toggleLayer } from "./basemap";
+import { COLOURS, FONT, newMap, setPicture, styled, toggleLayer, wholeArea } from "./basemap";
+import { boundsOf, type Camera } from "./camera";
 import { debounce, h, toast } from "./dom";
 import { t } from "./i18n";
 import { stretchControl } from "./stretch";
@@ -21,30 +22,28 @@ export class ExploreMap {
   /** What was fetched last, so that a small move asks for nothing. */
   private held: { box: Box; zoom: number; complete: boolean; cells: boolean } | null = null;
   private gone = false;
-  /** The map has its place in the page: what it shows is known. */
+  private readonly canvas = h("div", { class: "map-canvas" });
+  private camera: Camera | null = null;
+  /** The map has its place in the page: what it shows is known, though it is not made yet. */
   readonly placed: Promise<void>;
   /** The map can be drawn on. */
   private readonly ready: Promise<void>;
 
-  constructor(private readonly config: Config, private readonly on: Listener, view: string | null) {
-    const menu = this.layerMenu();
-    const canvas = h("div", { class: "map-canvas" });
-    this.node.append(canvas, menu);
-    this.placed = Promise.resolve().then(() => this.place(canvas, view));
-    this.ready = this.placed.then(() => this.start());
-  }
-
-  private place(canvas: HTMLElement, view: string | null): void {
-    if (this.gone) return;
-    const map = newMap(canvas, this.config, { label: t("map.title") });
-    this.map = map;
-    const [zoom, lat, lon] = (view ?? "").split("/").map(Number);
-    if (zoom && lat && lon) map.jumpTo({ center: [lon, lat], zoom });
+  /** `begin`: when to make the map, which takes the processor for a while. */
+  constructor(private readonly config: Config, private readonly on: Listener, view: string | null, begin: Promise<void>) {
+    this.canvas.setAttribute("aria-busy", "true");
+    this.node.append(this.canvas, this.layerMenu());
+    this.placed = Promise.resolve().then(() => {
+      const [zoom, lat, lon] = (view ?? "").split("/").map(Number);
+      this.camera = zoom && lat && lon ? { zoom, lat, lon } : wholeArea(this.canvas, this.config);
+    });
+    this.ready = begin.then(() => this.start());
   }
 
   private async start(): Promise<void> {
-    const { map } = this;
-    if (!map) return;
+    if (this.gone || !this.camera) return;
+    const map = newMap(this.canvas, this.config, { label: t("map.title"), camera: this.camera });
+    this.map = map;
     await styled(map);
     if (this.gone) return;
     addLayers(map);
@@ -88,9 +87,13 @@ export class ExploreMap {
 
   box(): Box {
     const bounds = this.map?.getBounds();
-    return bounds
-      ? [bounds.getWest(), bounds.getSouth(), bounds.getEast(), bounds.getNorth()]
-      : this.config.bbox;
+    if (bounds) return [bounds.getWest(), bounds.getSouth(), bounds.getEast(), bounds.getNorth()];
+    const { clientWidth, clientHeight } = this.canvas;
+    return this.camera ? boundsOf(this.camera, clientWidth, clientHeight) : this.config.bbox;
+  }
+
+  private zoom(): number {
+    return this.map?.getZoom() ?? this.camera?.zoom ?? 0;
   }
 
   /** zoom/lat/lon, for the address. */
@@ -108,9 +111,8 @@ export class ExploreMap {
   }
 
   private async refresh(): Promise<void> {
-    const map = this.map;
-    if (!map || this.gone) return;
-    const zoom = Math.floor(map.getZoom());
+    if (this.gone) return;
+    const zoom = Math.floor(this.zoom());
     if (this.holds(zoom)) return;
     const box = widened(this.box(), zoom);
     const query = new URLSearchParams(this.query);
@@ -123,10 +125,10 @@ export class ExploreMap {
       const { signal } = this.request;
       const found = await api.collection(query, signal);
       await this.ready;
-      if (this.gone || signal.aborted) return;
+      if (this.gone || signal.aborted || !this.map) return;
       const cells = found.features.some((feature) => feature.properties.cluster);
       this.held = { box, zoom, complete: !found.truncated, cells };
-      draw(map, found, cells);
+      draw(this.map, found, cells);
       if (found.truncated) toast(t("map.truncated"));
     } catch (error) {
       if (!aborted(error)) toast(problem(error), "error");

@@ -24,6 +24,14 @@ async function read(): Promise<void> {
   config = session.public || session.name ? await api.config() : null;
 }
 
+/** What the page brings with it, so that a first view need not ask; somebody logged in asks. */
+async function first(): Promise<void> {
+  const given = JSON.parse(document.getElementById("start")?.textContent ?? "{}") as { session?: Session; config?: Config };
+  if (!given.session) return read();
+  session = given.session;
+  config = given.config ?? null;
+}
+
 const context = (known: Config): Context => ({ config: known, session, reload });
 
 async function reload(): Promise<void> {
@@ -112,7 +120,7 @@ async function leave(): Promise<void> {
 async function begin(): Promise<void> {
   setLanguage(startLanguage(undefined), false);
   try {
-    await read();
+    await first();
   } catch (error) {
     fill(app, h("p", { class: "error page", role: "alert" }, problem(error)));
     return;

@@ -11,6 +11,8 @@ import type { Box, WarningItem } from "./types";
 import type { Context, View } from "./view";
 
 const PAGE = 50;
+/** The map waits so long for the list to stand beside it: making it takes the processor for a while. */
+const LIST_FIRST_MS = 1000;
 const FORMATS = ["geojson", "gpkg", "csv", "kml", "gpx", "shp", "parquet"];
 
 class MapView implements View {
@@ -26,6 +28,7 @@ class MapView implements View {
   private query: URLSearchParams;
   private box: Box | null = null;
   private request: AbortController | null = null;
+  private listed: () => void = () => undefined;
 
   constructor(context: Context) {
     const address = new URLSearchParams(location.search);
@@ -35,7 +38,10 @@ class MapView implements View {
       opened: (id) => navigate(this.href(id)),
       clicked: (lon, lat) => this.pixel(lon, lat),
       moved: (box) => this.moved(box),
-    }, address.get("view"));
+    }, address.get("view"), new Promise((resolve) => {
+      this.listed = resolve;
+      window.setTimeout(resolve, LIST_FIRST_MS);
+    }));
     this.main = h("div", { class: "map-side" }, this.explore.node);
     const narrow = window.matchMedia("(max-width: 760px)").matches;
     this.node = h("div", { class: "split" },
@@ -102,6 +108,8 @@ class MapView implements View {
       fill(this.more, found.next !== null && button(t("map.more"), () => void this.page(offset + PAGE)));
     } catch (error) {
       if (!aborted(error)) toast(problem(error), "error");
+    } finally {
+      window.requestAnimationFrame(() => window.setTimeout(this.listed));
     }
   }
 

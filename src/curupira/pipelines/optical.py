@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from datetime import date, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from threading import Lock
 from typing import Any
 
+import shapely
+
 from curupira.config import Workspace
+from curupira.grid import LONLAT, project
 from curupira.pipelines.colouring import png
 from curupira.pipelines.viewing import TILE, WORLD, TileAddress
 from curupira.sources.optical import (
@@ -21,6 +24,10 @@ from curupira.sources.optical import (
 
 #: Images offered on each side of the first flag; days looked at on each side.
 MOST, REACH_DAYS = 4, 400
+#: The newest images offered as well.
+LATEST = 2
+#: Ground around a warning in its picture, metres.
+CHIP_MARGIN_M = 400.0
 #: Images that tiles may be asked of, and tiles kept.
 _KNOWN, _KEPT_TILES = 2000, 512
 
@@ -37,11 +44,13 @@ class Optical:
             params.optical_collections,
             params.optical_asset,
             params.optical_cloud,
+            params.optical_token_url,
+            params.optical_token_hosts,
         )
         self._lock = Lock()
         self._known: OrderedDict[str, str] = OrderedDict()
         self._find = lru_cache(maxsize=256)(self._search)
-        self._picture = lru_cache(maxsize=_KEPT_TILES)(_picture)
+        self._picture = lru_cache(maxsize=_KEPT_TILES)(partial(_picture, self.source))
 
     @property
     def configured(self) -> bool:
@@ -56,10 +65,7 @@ class Optical:
         SourceError, ConfigError
             If the catalogue cannot be read.
         """
-        found = self._find(box, flagged, today)
-        before = [image for image in reversed(found) if image.day < flagged][:MOST]
-        since = [image for image in found if image.day >= flagged]
-        after = since[:MOST] + [image for image in since[-2:] if image not in since[:MOST]]
+        before, after = self._find(box, flagged, today)
         with self._lock:
             for image in (*before, *after):
                 self._known[image.image_id] = image.href
@@ -70,21 +76,38 @@ class Optical:
             name: [_json(i) for i in some] for name, some in (("before", before), ("after", after))
         }
 
-    def _search(self, box: Bounds, flagged: date, today: date) -> tuple[OpticalImage, ...]:
-        reach = timedelta(days=REACH_DAYS)
-        return tuple(find_images(self.source, box, flagged - reach, min(flagged + reach, today)))
+    def _search(
+        self, box: Bounds, flagged: date, today: date
+    ) -> tuple[list[OpticalImage], list[OpticalImage]]:
+        reach, a_day = timedelta(days=REACH_DAYS), timedelta(days=1)
+        last = min(flagged + reach, today)
+        find = partial(find_images, self.source, box)
+        before = find(flagged - reach, flagged - a_day, newest=True, most=MOST)
+        since = find(flagged, last, newest=False, most=MOST)
+        latest = [one for one in find(flagged, last, newest=True, most=LATEST) if one not in since]
+        return before, since + latest[::-1]
 
     def tile(self, image_id: str, address: TileAddress) -> bytes | None:
         """A map tile of an image that was offered; None of any other."""
+        step = 2 * WORLD / 2**address.z
+        west, north = -WORLD + address.x * step, WORLD - address.y * step
+        return self._drawn(image_id, (west, north - step, west + step, north))
+
+    def chip(self, image_id: str, box: Bounds) -> bytes | None:
+        """A square around a lon/lat box, of an image that was offered; None of any other."""
+        west, south, east, north = project(shapely.box(*box), LONLAT, "EPSG:3857").bounds
+        x, y = (west + east) / 2, (south + north) / 2
+        half = max(east - west, north - south) / 2 + CHIP_MARGIN_M
+        return self._drawn(image_id, (x - half, y - half, x + half, y + half))
+
+    def _drawn(self, image_id: str, bounds: Bounds) -> bytes | None:
         with self._lock:
             href = self._known.get(image_id)
-        return None if href is None else self._picture(href, address)
+        return None if href is None else self._picture(href, bounds)
 
 
-def _picture(href: str, address: TileAddress) -> bytes:
-    step = 2 * WORLD / 2**address.z
-    west, north = -WORLD + address.x * step, WORLD - address.y * step
-    return png(read_picture(href, (west, north - step, west + step, north), TILE))
+def _picture(source: OpticalSource, href: str, bounds: Bounds) -> bytes:
+    return png(read_picture(source, href, bounds, TILE))
 
 
 def _json(image: OpticalImage) -> dict[str, Any]:

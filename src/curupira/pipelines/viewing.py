@@ -134,6 +134,17 @@ class Viewer:
         """
         return self._current()[1](name, address, until, stretch)
 
+    def warm(self) -> None:
+        """Open the cube, and draw the tile in the middle of the area that shows the whole of it."""
+        west, south, east, north = self.workspace.area.bounds
+        wide = max(east - west, north - south, 360 / 2**22)
+        zoom = max(least_zoom(self.grid), min(22, int(math.log2(360 / wide))))
+        middle = shapely.Point((west + east) / 2, (south + north) / 2)
+        right, up, *_ = project(middle, LONLAT, "EPSG:3857").bounds
+        step = 2 * WORLD / 2**zoom
+        x, y = int((right + WORLD) // step), int((WORLD - up) // step)
+        self.sar_tile(MOSAIC, TileAddress(zoom, x, y))
+
     def product_tile(self, acquisition_id: str, band: str, address: TileAddress) -> bytes | None:
         """Warning layer of an acquisition, coloured; grey where nothing was observed."""
         path = self._product(acquisition_id)

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 
+from anyio import to_thread
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
@@ -18,6 +20,7 @@ from curupira.config import Workspace
 from curupira.errors import CurupiraError
 from curupira.pipelines.optical import Optical
 from curupira.pipelines.viewing import Viewer
+from curupira.serve.filters import usual
 from curupira.serve.guard import Guard, problem
 from curupira.serve.routes import (
     auth,
@@ -26,15 +29,18 @@ from curupira.serve.routes import (
     features,
     health,
     operate,
+    optical,
     pages,
     review,
     tiles,
 )
 from curupira.serve.routes import warning as warning_routes
 from curupira.serve.sessions import Limiter, Sessions
-from curupira.serve.site import Site
+from curupira.serve.site import Person, Site
 from curupira.store.session import Store
 
+#: Zoom of the map that is read at the start: a state.
+WARM_ZOOM = 6
 STATIC = Path(__file__).parent / "static"
 log = logs.get(__name__)
 
@@ -68,8 +74,12 @@ def create_app(
     store = Store.open(settings.monitor.store.url, base=settings.folder, create=True)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # Beside the first requests: the server is there at once, whatever is to be read.
+        warming = Thread(target=warm, args=(app.state.site,), daemon=True)
+        warming.start()
         yield
+        await to_thread.run_sync(warming.join)
         store.close()
 
     app = FastAPI(
@@ -89,7 +99,18 @@ def create_app(
         limiter=Limiter(params.login_tries),
         now=now,
     )
-    parts = (auth, warning_routes, review, operate, tiles, features, dashboard, candidates, health)
+    parts = (
+        auth,
+        warning_routes,
+        review,
+        operate,
+        tiles,
+        optical,
+        features,
+        dashboard,
+        candidates,
+        health,
+    )
     for part in (*parts, pages):
         app.include_router(part.router)
     if STATIC.is_dir():
@@ -99,6 +120,20 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(StarletteHTTPException, _refused)
     return app
+
+
+def warm(site: Site) -> None:
+    """Answer once what a first visitor asks: files are opened, and caches filled."""
+    nobody = Person()
+    try:
+        dashboard.config(site, nobody)
+        search = usual(site, nobody)
+        warning_routes.listed(site, nobody, search, 50)
+        warning_routes.mapped(site, search, WARM_ZOOM)
+        site.viewer.warm()
+    except CurupiraError as error:
+        # A workspace without images yet: the first run brings them.
+        log.info("nothing to show yet", reason=str(error))
 
 
 def _ours(request: Request, error: Exception) -> Response:

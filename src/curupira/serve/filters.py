@@ -60,6 +60,11 @@ def _search(
 Filter = Annotated[Search, Depends(_search)]
 
 
+def usual(site: Site, person: Person) -> Search:
+    """The filter of who asks for nothing in particular."""
+    return _search(site, person)
+
+
 def withheld_columns(site: Site, person: Person) -> tuple[str, ...]:
     """Columns that a person may neither see nor search by."""
     return tuple(n for layer in site.withheld(person) for n in _OF_LAYER.get(layer, ()))

@@ -22,7 +22,9 @@ READING = ("GET", "HEAD", "OPTIONS")
 RULES: tuple[tuple[str, re.Pattern[str], Role | None], ...] = tuple(
     (method, re.compile(pattern), role)
     for method, pattern, role in (
-        ("GET", r"/(health|metrics|login|static/.*|favicon\.ico)", None),
+        ("GET", r"/(health|metrics|static/.*|favicon\.ico)", None),
+        # The page itself: without a login it holds nothing of a server that is not public.
+        ("GET", r"/(login|queue|dashboard|w/[^/]+)?", None),
         ("GET", r"/api/session", None),
         ("POST", r"/api/(login|logout)", None),
         # Unreviewed, and where mines begin: for those who are known, also on a public server.

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +17,7 @@ import pystac
 import rasterio
 import requests
 from pystac_client import Client
+from pystac_client.conformance import ConformanceClasses
 from pystac_client.exceptions import APIError
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import RasterioError
@@ -20,13 +25,17 @@ from rasterio.transform import from_bounds
 from rasterio.vrt import WarpedVRT
 
 from curupira.errors import ConfigError, SourceError
+from curupira.sources.access import Access, access_for
+from curupira.sources.http import Http
+from curupira.sources.profiles import SourceParams
 
 Bounds = tuple[float, float, float, float]
-#: Items read of one search, and seconds that a server may take.
-_MOST_ITEMS, _TIMEOUT_S = 200, 20
+#: Items of an answer's page, items looked at in one search, and seconds that a server may take.
+_PAGE, _MOST_ITEMS, _TIMEOUT_S = 100, 1000, 20
 #: What the library raises of documents that are no STAC, or cannot be fetched.
 _BROKEN = (pystac.STACTypeError, OSError, ValueError, KeyError, TypeError)
 _WEB = ("https://", "http://")
+_KEY = re.compile(r"\{([A-Z][A-Z0-9_]*)\}")
 _GDAL = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_HTTP_TIMEOUT": str(_TIMEOUT_S),
@@ -45,28 +54,61 @@ class OpticalImage:
     href: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OpticalSource:
-    """Where images are: address or file of the catalogue, collections (none: all), asset, cloud."""
+    """Where images are.
+
+    ``catalogue``: address or file, with ``{NAME}`` for an environment variable; ``collections``:
+    none means all; ``asset`` holds the colours; ``token_url`` signs addresses on ``token_hosts``.
+    """
 
     catalogue: str
     collections: tuple[str, ...]
     asset: str
     most_cloud: float
+    token_url: str = ""
+    token_hosts: tuple[str, ...] = ()
+
+    @cached_property
+    def access(self) -> Access:
+        """How images are opened."""
+        params = SourceParams(
+            access="sas" if self.token_url else "none",
+            token_url=self.token_url,
+            token_hosts=self.token_hosts,
+            timeout_s=_TIMEOUT_S,
+            attempts=2,
+        )
+        return access_for(params, Http(params))
 
 
-def find_images(source: OpticalSource, box: Bounds, since: date, until: date) -> list[OpticalImage]:
-    """Images that meet a lon/lat box on days from ``since`` to ``until``, oldest first.
+def find_images(
+    source: OpticalSource, box: Bounds, since: date, until: date, *, newest: bool, most: int
+) -> list[OpticalImage]:
+    """Clear images that meet a lon/lat box on days from ``since`` to ``until``.
+
+    An image that does not say its cloud is not left out. A server that sorts is asked no longer
+    than until there are enough; of one that does not, every page is read, up to a limit.
+
+    Parameters
+    ----------
+    newest
+        From the newest backwards, else from the oldest on.
+    most
+        So many at most.
 
     Raises
     ------
     ConfigError
         If the catalogue's file does not exist.
     SourceError
-        If the catalogue does not answer, or is none.
+        If the catalogue does not answer, or is none; or if it cannot sort and has too many.
     """
+    if since > until:
+        return []
     try:
-        found = [_image(item, source) for item in _items(source, box, since, until)]
+        clear = _clear(_items(source, box, since, until, newest), source, since, until)
+        return list(islice(clear, most))
     except (APIError, requests.RequestException, pystac.STACError, *_BROKEN) as error:
         # Not the message: it may hold the address with a key.
         raise SourceError(
@@ -74,28 +116,60 @@ def find_images(source: OpticalSource, box: Bounds, since: date, until: date) ->
             where="[serve] optical_stac",
             remedy="look at the address, or try again later",
         ) from None
-    kept = {image.image_id: image for image in found if image and since <= image.day <= until}
-    return sorted(kept.values(), key=lambda image: (image.day, image.image_id))
+
+
+def _clear(
+    items: Iterable[pystac.Item], source: OpticalSource, since: date, until: date
+) -> Iterator[OpticalImage]:
+    seen: set[str] = set()
+    for item in items:
+        image = _image(item, source)
+        if image and since <= image.day <= until and image.image_id not in seen:
+            seen.add(image.image_id)
+            yield image
 
 
 def _items(
-    source: OpticalSource, box: Bounds, since: date, until: date
-) -> Iterator[pystac.Item] | Iterable[pystac.Item]:
-    if source.catalogue.startswith(_WEB):
-        client = Client.open(source.catalogue, timeout=_TIMEOUT_S)
-        return client.search(
-            collections=list(source.collections) or None,
-            bbox=box,
-            datetime=f"{since}/{until}",
-            query={"eo:cloud_cover": {"lte": source.most_cloud}},
-            max_items=_MOST_ITEMS,
-        ).items()
-    if not Path(source.catalogue).is_file():
-        raise ConfigError(
-            "no such file", where="[serve] optical_stac", remedy="give a catalog.json or an address"
+    source: OpticalSource, box: Bounds, since: date, until: date, newest: bool
+) -> Iterable[pystac.Item]:
+    """Items in the order wanted, as far as they have a time."""
+    if not source.catalogue.startswith(_WEB):
+        if not Path(source.catalogue).is_file():
+            raise ConfigError(
+                "no such file",
+                where="[serve] optical_stac",
+                remedy="give a catalog.json or an address",
+            )
+        tree = pystac.Catalog.from_file(source.catalogue)
+        wanted = (item for item in tree.get_items(recursive=True) if _wanted(item, source, box))
+        return _sorted(wanted, newest)
+    address = _KEY.sub(lambda m: os.environ.get(m.group(1), ""), source.catalogue)
+    client = Client.open(address, timeout=_TIMEOUT_S)
+    sorts = client.conforms_to(ConformanceClasses.SORT)
+    # Not by cloud: a server would leave out what does not say any.
+    found = client.search(
+        collections=list(source.collections) or None,
+        bbox=box,
+        datetime=f"{since}/{until}",
+        limit=_PAGE,
+        sortby=("-" if newest else "+") + "properties.datetime" if sorts else None,
+        max_items=_MOST_ITEMS + 1,
+    ).items()
+    if sorts:
+        return found
+    every = list(found)
+    if len(every) > _MOST_ITEMS:
+        raise SourceError(
+            f"the optical catalogue has more than {_MOST_ITEMS} images here and cannot sort them",
+            where="[serve] optical_stac",
+            remedy="name fewer [serve] optical_collections",
         )
-    tree = pystac.Catalog.from_file(source.catalogue)
-    return (item for item in tree.get_items(recursive=True) if _wanted(item, source, box))
+    return _sorted(every, newest)
+
+
+def _sorted(items: Iterable[pystac.Item], newest: bool) -> list[pystac.Item]:
+    days = [(day, item.id, item) for item in items if (day := _day(item)) is not None]
+    return [item for *_, item in sorted(days, key=lambda d: d[:2], reverse=newest)]
 
 
 def _wanted(item: pystac.Item, source: OpticalSource, box: Bounds) -> bool:
@@ -105,10 +179,14 @@ def _wanted(item: pystac.Item, source: OpticalSource, box: Bounds) -> bool:
     return west <= box[2] and east >= box[0] and south <= box[3] and north >= box[1]
 
 
-def _image(item: pystac.Item, source: OpticalSource) -> OpticalImage | None:
-    asset = item.assets.get(source.asset)
+def _day(item: pystac.Item) -> date | None:
     moment = item.datetime or item.common_metadata.start_datetime
-    if asset is None or moment is None:
+    return None if moment is None else moment.date()
+
+
+def _image(item: pystac.Item, source: OpticalSource) -> OpticalImage | None:
+    asset, day = item.assets.get(source.asset), _day(item)
+    if asset is None or day is None:
         return None
     href = asset.get_absolute_href() or asset.href
     cloud = item.properties.get("eo:cloud_cover")
@@ -119,10 +197,12 @@ def _image(item: pystac.Item, source: OpticalSource) -> OpticalImage | None:
         return None
     platform = str(item.properties.get("platform") or item.collection_id or "optical")
     share = float(cloud) if isinstance(cloud, int | float) else None
-    return OpticalImage(item.id, moment.date(), platform, share, href)
+    return OpticalImage(item.id, day, platform, share, href)
 
 
-def read_picture(href: str, bounds: Bounds, side: int) -> npt.NDArray[np.uint8]:
+def read_picture(
+    source: OpticalSource, href: str, bounds: Bounds, side: int
+) -> npt.NDArray[np.uint8]:
     """A square of an image in EPSG:3857 as (y, x, 4) bytes; transparent where there is none.
 
     The file holds red, green and blue in 8 bits (or one band, drawn grey); its mask is kept.
@@ -133,10 +213,11 @@ def read_picture(href: str, bounds: Bounds, side: int) -> npt.NDArray[np.uint8]:
         If the file cannot be read or is not in 8 bits.
     """
     transform = from_bounds(*bounds, side, side)
+    address = source.access.url(href)
     try:
         with (
             rasterio.Env(**_GDAL),
-            rasterio.open(href) as file,
+            rasterio.open(address) as file,
             WarpedVRT(
                 file,
                 crs="EPSG:3857",

@@ -217,17 +217,18 @@ def span(session: Session, search: Search) -> tuple[datetime, datetime] | None:
     return None if first is None or last is None else (first, last)
 
 
-def version(session: Session) -> tuple[Any, ...]:
+def version(session: Session, *, votes: bool = True) -> tuple[Any, ...]:
     """Changes whenever a warning does: with a vote, an edit, an evaluation, a run's beginning, end.
 
-    Asked before every picture of the map: so of small tables and keys only.
+    Asked before every picture of the map: so of small tables and keys only. ``votes``: whether
+    verdicts and edited polygons are looked at.
     """
-    newest = (
+    newest: list[Any] = [
         func.max(W.id),
-        func.max(ReviewRow.id),
-        func.max(EditRow.id),
         func.max(AcquisitionRow.evaluated_at),
         func.max(RunRow.id),
         func.max(RunRow.finished_at),
-    )
+    ]
+    if votes:
+        newest += [func.max(ReviewRow.id), func.max(EditRow.id)]
     return tuple(str(session.scalar(select(value))) for value in newest)

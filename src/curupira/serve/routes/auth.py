@@ -24,7 +24,7 @@ class Credentials(BaseModel):
 @router.get("/session")
 def session(site: SiteHere, person: Asking) -> dict[str, Any]:
     """Who is asking."""
-    return _told(person, site.params.public)
+    return told(person, site.params.public)
 
 
 @router.post("/login")
@@ -55,16 +55,17 @@ def login(
         secure=site.params.secure_cookie or request.url.scheme == "https",
     )
     csrf = None if ticket is None else site.sessions.csrf(ticket)
-    return _told(Person(row.name, row.role, csrf), site.params.public)
+    return told(Person(row.name, row.role, csrf), site.params.public)
 
 
 @router.post("/logout")
 def logout(response: Response, site: SiteHere) -> dict[str, Any]:
     """End the session in this browser."""
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
-    return _told(Person(), site.params.public)
+    return told(Person(), site.params.public)
 
 
-def _told(person: Person, public: bool) -> dict[str, Any]:
+def told(person: Person, public: bool) -> dict[str, Any]:
+    """A session as the pages read it."""
     role = None if person.role is None else person.role.value
     return {"name": person.name, "role": role, "csrf": person.csrf, "public": public}

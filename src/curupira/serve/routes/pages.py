@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from fastapi.responses import FileResponse, HTMLResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from curupira import logs
+from curupira.errors import CurupiraError
 from curupira.pipelines.review import MissingError
 from curupira.serve.filters import fields
+from curupira.serve.routes.auth import told
+from curupira.serve.routes.dashboard import config
+from curupira.serve.routes.optical import chosen, offered
 from curupira.serve.routes.warning import visible
-from curupira.serve.site import Asking, SiteHere
+from curupira.serve.site import Asking, Site, SiteHere
 from curupira.serve.words import WORDS
 from curupira.store import edit as edits
+from curupira.store.tables import WarningRow
 from curupira.units import attribution
 
 router = APIRouter(include_in_schema=False)
+log = logs.get(__name__)
 INDEX = Path(__file__).parent.parent / "static" / "index.html"
 
 
@@ -27,11 +35,23 @@ INDEX = Path(__file__).parent.parent / "static" / "index.html"
 @router.get("/dashboard")
 @router.get("/login")
 @router.get("/w/{warning_id}")
-def page() -> Response:
-    """The application's page; it reads its address itself."""
+def page(site: SiteHere, person: Asking) -> Response:
+    """The application's page; it reads its address itself.
+
+    It brings what anybody's first view asks for; who is logged in asks, and gets no token in it.
+    """
     if not INDEX.is_file():
         return HTMLResponse("<h1>Curupira</h1><p>The pages are not built: run make web.</p>")
-    return FileResponse(INDEX, media_type="text/html", headers={"Cache-Control": "no-cache"})
+    text = INDEX.read_text(encoding="utf-8")
+    if not person.known:
+        start = {"session": told(person, site.params.public)}
+        if site.params.public:
+            start["config"] = config(site, person)
+        # A block of data: no script, and no text in it can end it.
+        data = json.dumps(start).replace("<", "\\u003c")
+        block = f'<script type="application/json" id="start">{data}</script>'
+        text = text.replace("</body>", f"{block}\n</body>")
+    return HTMLResponse(text, headers={"Cache-Control": "no-store"})
 
 
 @lru_cache(maxsize=1)
@@ -71,7 +91,20 @@ def dossier(
             edited=edited,
             verdict=None if seen["verdict"] is None else words[f"verdict.{seen['verdict']}"],
             pictures=site.viewer.chip(row, "before") is not None,
+            optical=_optical(site, row),
             attribution=attribution([row.first_flag_date.year]),
         )
     )
     return HTMLResponse(text)
+
+
+def _optical(site: Site, row: WarningRow) -> dict[str, dict[str, Any]]:
+    """Optical images of a dossier by side; a catalogue that does not answer takes none from it."""
+    if not site.optical.configured:
+        return {}
+    try:
+        found = chosen(offered(site, row))
+    except CurupiraError as error:
+        log.warning("dossier without optical images", reason=error.what)
+        return {}
+    return {side: image for side, image in found.items() if image is not None}

@@ -69,8 +69,8 @@ def sar(
             where="stretch",
             remedy="exchange the two",
         )
-    found = site.viewer.sar_tile(acquisition_id, _address(z, x, y), until, (dark, bright))
-    return _tile(found, acquisition_id)
+    found = site.viewer.sar_tile(acquisition_id, address_of(z, x, y), until, (dark, bright))
+    return image_answer(found, acquisition_id)
 
 
 @router.get("/tiles/product/{acquisition_id}/{band}/{z}/{x}/{y}.png")
@@ -78,44 +78,23 @@ def product(
     site: SiteHere, acquisition_id: str, band: Band, z: Level, x: Place, y: Place
 ) -> Response:
     """Warning layer of an acquisition."""
-    found = site.viewer.product_tile(acquisition_id, band, _address(z, x, y))
-    return _tile(found, f"{acquisition_id} {band}")
+    found = site.viewer.product_tile(acquisition_id, band, address_of(z, x, y))
+    return image_answer(found, f"{acquisition_id} {band}")
 
 
-def _address(z: int, x: int, y: int) -> TileAddress:
+def address_of(z: int, x: int, y: int) -> TileAddress:
+    """Address of a tile, if the world has such a one."""
     address = TileAddress(z, x, y)
     if not address.valid:
         raise MissingError("no such tile", where=f"{z}/{x}/{y}", remedy="stay within the world")
     return address
 
 
-def _tile(content: bytes | None, where: str) -> Response:
+def image_answer(content: bytes | None, where: str) -> Response:
+    """A picture, or that there is none."""
     if content is None:
         raise MissingError("no such image", where=where, remedy="see /api/acquisitions")
     return Response(content, media_type="image/png", headers=_FOREVER)
-
-
-@router.get("/warnings/{warning_id}/optical")
-def optical_images(
-    site: SiteHere, person: Asking, warning_id: str
-) -> dict[str, list[dict[str, Any]]]:
-    """Optical images nearest to the first flag, with little cloud: before it and since."""
-    row = visible(site, person, warning_id)
-    if not site.optical.configured:
-        raise MissingError(
-            "no optical images are configured",
-            where="[serve] optical_stac",
-            remedy="name a STAC catalogue of them",
-        )
-    west, south, east, north = row.geom.bounds
-    box = (round(west, 4), round(south, 4), round(east, 4), round(north, 4))
-    return site.optical.around(box, row.first_flag_date, site.now().date())
-
-
-@router.get("/tiles/optical/{image_id}/{z}/{x}/{y}.png")
-def optical(site: SiteHere, image_id: str, z: Level, x: Place, y: Place) -> Response:
-    """A tile of an optical image that was offered for a warning."""
-    return _tile(site.optical.tile(image_id, _address(z, x, y)), image_id)
 
 
 @router.get("/warnings/{warning_id}/chip/{which}.png")
@@ -123,7 +102,7 @@ def chip(
     site: SiteHere, person: Asking, warning_id: str, which: Literal["before", "after"]
 ) -> Response:
     """A warning's surroundings before its first flag and now."""
-    return _tile(site.viewer.chip(visible(site, person, warning_id), which), warning_id)
+    return image_answer(site.viewer.chip(visible(site, person, warning_id), which), warning_id)
 
 
 @router.get("/series")
@@ -158,7 +137,7 @@ def xyz(site: SiteHere, layer: str, z: Level, x: Place, y: Place) -> Response:
     template = site.params.layers.get(layer)
     if template is None:
         raise MissingError("no such layer", where=layer, remedy="see /api/config")
-    _address(z, x, y)
+    address_of(z, x, y)
     kind, content = _fetch(template, z, x, y, date.today().toordinal())
     return Response(content, media_type=kind, headers=_FOREVER)
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 import shapely
 from fastapi import APIRouter, Query, Response
+from fastapi.responses import JSONResponse
 
 from curupira.codes import Role
 from curupira.deliver.export import FORMATS
@@ -68,14 +69,14 @@ def listed(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
     sort: Order = "-issued_at",
-) -> dict[str, Any]:
+) -> Response:
     """Warnings, page by page."""
     with site.store.reading() as session:
         total, keys = searches.page(session, search, sort, limit, offset)
         rows = edits.as_drawn(session, searches.rows(session, keys))
     items = [summary(row, site, person) for row in rows]
     after = offset + limit
-    return {"total": total, "items": items, "next": after if after < total else None}
+    return JSONResponse({"total": total, "items": items, "next": after if after < total else None})
 
 
 @router.get("/warnings.geojson")
@@ -84,8 +85,10 @@ def mapped(
 ) -> Response:
     """Warnings for the map: polygons, or cells where there are too many for the zoom."""
     with site.store.reading() as session:
-        state = (*searches.version(session), int(site.now().timestamp()) // STALE_S)
         many = zoom < CELLS_BELOW_ZOOM and searches.more_than(session, search, CELLS_ABOVE)
+        # Sums of warnings as detected: while people vote they stay as they are.
+        state = searches.version(session, votes=not many or bool(search.verdict))
+    state = (*state, int(site.now().timestamp()) // STALE_S)
     if many:
         # Far out, all cells are kept, and moving the map asks the database nothing.
         kept = replace(search, bbox=None) if zoom < WHOLE_BELOW_ZOOM else search

@@ -1,0 +1,34 @@
+"""The start of the server: there at once, and what a first visitor waits for is read beside it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from starlette.testclient import TestClient
+
+from curupira.config import Workspace
+from curupira.serve.app import create_app
+
+
+def test_the_cube_is_open_and_a_tile_drawn_when_the_start_is_over(serving: Any) -> None:
+    served = serving()
+    viewer = served.app.state.site.viewer
+    assert viewer._kept is None
+    # Leaving waits for what the start does beside the requests.
+    with TestClient(served.app) as client:
+        assert client.get("/health").status_code == 200
+    tiles = viewer._kept[2]
+    assert tiles.cache_info().currsize == 1
+    viewer.warm()
+    assert tiles.cache_info().hits == 1
+
+
+def test_a_workspace_without_images_starts_as_well(district: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "w"
+    shutil.copytree(district, folder)
+    shutil.rmtree(folder / "cube")
+    with TestClient(create_app(Workspace.open(folder))) as client:
+        assert client.get("/").status_code == 200
+    assert client.get("/health").status_code == 200
