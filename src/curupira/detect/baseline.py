@@ -81,11 +81,15 @@ def deseasonalise(
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """Filtered detection images in dB and what each says, reference level ``(y, x)``."""
+    """Filtered detection images in dB and what each says, reference level and spread ``(y, x)``.
+
+    Without evidence there is neither ratio nor spread.
+    """
 
     db: FloatArray
     reference_db: FloatArray
-    ratio: FloatArray | None
+    ratio: FloatArray | None = None
+    spread_db: FloatArray | None = None
 
 
 def one_baseline(
@@ -123,10 +127,10 @@ def one_baseline(
         db[~lia_mask(lia_deg[~learning], params.geometry)] = np.nan
     if not with_evidence:
         unfiltered = stable[in_place(np.flatnonzero(learning))]
-        return Baseline(db, reference_level(unfiltered, minimum), None)
+        return Baseline(db, reference_level(unfiltered, minimum))
     level = reference_level(filtered[~detected], minimum)
     spread = spread_db(filtered[~detected], level, params.evidence)
-    return Baseline(db, level, log_ratio(db, level, spread, params.evidence))
+    return Baseline(db, level, log_ratio(db, level, spread, params.evidence), spread)
 
 
 def despeckle(power: FloatArray, keep: BoolArray, params: SpeckleParams) -> FloatArray:

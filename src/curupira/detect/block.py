@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import date
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from curupira.blocks import Window
 from curupira.codes import NOT_OBSERVED
-from curupira.detect.baseline import baselines, in_place, one_baseline
+from curupira.detect.baseline import Baseline, baselines, in_place, one_baseline
 from curupira.detect.confirm import confidence
 from curupira.detect.evidence import accumulate, distance_prior, evidence_confidence
 from curupira.detect.exceedance import MAX_ALERTS, NO_FLAG, Exceedance, exceedance
 from curupira.detect.params import DetectParams
 from curupira.detect.periods import days_since_2020
 from curupira.detect.screen import screen_images
+from curupira.detect.shadow import reconstruct
 from curupira.detect.threshold import threshold_db
+from curupira.detect.verify import Deviation, load_network, verified
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -30,8 +33,10 @@ class StackBlock:
     ``vh`` and ``vv``: ``(time, y, x)`` linear gamma0, NaN or <= 0 missing. ``times``: ``(time,)``
     naive UTC. ``lia_deg``: ``(time, y, x)`` or None (no LIA mask). ``orbit``: ``(time,)`` relative
     orbits or None (all images are of one). ``vv`` is not used by the presets of DETER-R.
-    ``background``: ``(y, x)`` forest that the local anomaly is measured on, None all; ``origin``:
-    row and column of the first pixel on the grid. Only ``screen = "local"`` looks at these two.
+    ``looks_east``: ``(time,)`` whether the radar looked east (ascending) or west (descending); None
+    unknown, then no shadow is sought. ``background``: ``(y, x)`` forest that the local anomaly is
+    measured on, None all; ``origin``: row and column of the first pixel on the grid. Only
+    ``screen = "local"`` looks at these two.
     """
 
     vh: FloatArray
@@ -39,6 +44,7 @@ class StackBlock:
     vv: FloatArray | None = None
     lia_deg: FloatArray | None = None
     orbit: npt.NDArray[np.integer] | None = None
+    looks_east: BoolArray | None = None
     background: BoolArray | None = None
     origin: tuple[int, int] = (0, 0)
 
@@ -114,6 +120,7 @@ def block_layers(
         excess_db=np.full(shape, np.nan, dtype=np.float32),
     )
     said: list[tuple[npt.NDArray[np.int32], FloatArray]] = []
+    views: list[tuple[Deviation, npt.NDArray[np.int32], bool]] = []
     for images, learning in baselines(block.times, block.orbit, on, params):
         lia = None if block.lia_deg is None else block.lia_deg[images]
         vh = _screened(block.vh[in_place(images)], block, learning, params)
@@ -122,10 +129,14 @@ def block_layers(
         other = exceedance(part.db, part.reference_db, drop, days)
         reference, found = _merge(reference, found, part.reference_db, other)
         if part.ratio is not None:
-            said.append((days, _with_vv(part.ratio, block, images, learning, lia, params)))
+            said.append((days, _with_vv(part, block, images, learning, lia, params)))
+            if params.shadow.shadow == "reconstructed" and block.looks_east is not None:
+                views.append((_deviation(part), days, bool(block.looks_east[images[0]])))
     score = confidence(found.n_alerts)
     if params.evidence.evidence == "accumulated":
         found, score = by_evidence(found, said, distance_m, params)
+    for view in views:
+        found, score = reconstruct(found, score, *view, params.shadow)
     if forest is not None:
         found = _outside(found, ~forest)
         score = np.where(forest, score, np.float32(0))
@@ -152,21 +163,28 @@ def _screened(
 
 
 def _with_vv(
-    ratio: FloatArray,
+    vh: Baseline,
     block: StackBlock,
     images: npt.NDArray[np.intp],
     learning: BoolArray,
     lia_deg: FloatArray | None,
     params: DetectParams,
 ) -> FloatArray:
-    """Add what VV says, where it was measured, by its weight."""
+    """Add what VV says, where it was measured, by its weight; verify with both."""
+    ratio = cast(FloatArray, vh.ratio)
     weight = np.float32(params.evidence.evidence_vv_weight)
-    if block.vv is None or weight == 0:
+    if block.vv is None or not params.needs_vv:
         return ratio
     power = _screened(block.vv[in_place(images)], block, learning, params)
-    part = one_baseline(power, block.times[images], learning, lia_deg, params)
-    vv = np.zeros_like(ratio) if part.ratio is None else np.nan_to_num(part.ratio, nan=0.0)
-    return ratio + weight * vv
+    vv = one_baseline(power, block.times[images], learning, lia_deg, params)
+    ratio = ratio + weight * np.nan_to_num(cast(FloatArray, vv.ratio), nan=0.0)
+    if params.verify.verify == "none":
+        return ratio
+    return verified(ratio, _deviation(vh), _deviation(vv), load_network())
+
+
+def _deviation(part: Baseline) -> Deviation:
+    return Deviation(part.db, part.reference_db, cast(FloatArray, part.spread_db))
 
 
 def by_evidence(

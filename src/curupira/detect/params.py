@@ -12,6 +12,8 @@ from curupira.rules import ConfirmParams
 
 _SCRIPTS = "authors' scripts (DETER_R_AMZ)"
 _PAPER = "Doblas et al. 2022"
+#: Pixels around one that the network of `verify` looks at.
+VERIFY_REACH = 2
 
 
 class _Section(BaseModel):
@@ -228,6 +230,30 @@ class EvidenceParams(_Section):
     )
 
 
+class VerifyParams(_Section):
+    """Verification of single images."""
+
+    verify: Literal["none", "network"] = Field(
+        description="Scale what an image says by its neighbourhood, seen by a small network. Own."
+    )
+
+
+class ShadowParams(_Section):
+    """New shadow at the edge of a clearing, and the patch behind it."""
+
+    shadow: Literal["none", "reconstructed"] = Field(
+        description="Flag what lies between a shadow and its layover. Source: Bouvet et al. 2018."
+    )
+    shadow_reach_px: int = Field(
+        ge=2, le=20, description="Farthest layover from its shadow, pixels. Source: own."
+    )
+    shadow_layover: float = Field(
+        gt=0,
+        le=20,
+        description="Layover is brighter by this many standard errors since then. Source: own.",
+    )
+
+
 class DetectParams(BaseModel):
     """The sections of a preset that detection reads."""
 
@@ -241,6 +267,8 @@ class DetectParams(BaseModel):
     threshold: ThresholdParams
     confirm: ConfirmParams
     evidence: EvidenceParams
+    verify: VerifyParams
+    shadow: ShadowParams
 
     @classmethod
     def from_preset(cls, preset: Preset) -> DetectParams:
@@ -260,26 +288,35 @@ class DetectParams(BaseModel):
             threshold=_read(ThresholdParams, preset, "threshold"),
             confirm=_read(ConfirmParams, preset, "confirm"),
             evidence=_read(EvidenceParams, preset, "evidence"),
+            verify=_read(VerifyParams, preset, "verify"),
+            shadow=_read(ShadowParams, preset, "shadow"),
         )
 
     @property
     def needs_vv(self) -> bool:
         """Whether VV says anything."""
-        return self.evidence.evidence == "accumulated" and self.evidence.evidence_vv_weight > 0
+        wanted = self.evidence.evidence_vv_weight > 0 or self.verify.verify == "network"
+        return self.evidence.evidence == "accumulated" and wanted
 
     @property
     def unfiltered(self) -> DetectParams:
         """The same without spatial filters, for a pixel that has no neighbours."""
         off = self.speckle.model_copy(update={"quegan_yu": False, "refined_lee": "none"})
         blind = self.screen.model_copy(update={"screen": "none"})
-        return self.model_copy(update={"speckle": off, "screen": blind})
+        alone = VerifyParams(verify="none")
+        dull = self.shadow.model_copy(update={"shadow": "none"})
+        return self.model_copy(
+            update={"speckle": off, "screen": blind, "verify": alone, "shadow": dull}
+        )
 
     @property
     def halo(self) -> int:
         """Pixels around a block that its spatial filters look at (5 in ``deter_r``)."""
         expectation = self.speckle.expectation_window // 2 if self.speckle.quegan_yu else 0
         lee = 0 if self.speckle.refined_lee == "none" else 3
-        return expectation + lee + self.screen.reach
+        verify = 0 if self.verify.verify == "none" else VERIFY_REACH
+        shadow = 0 if self.shadow.shadow == "none" else self.shadow.shadow_reach_px
+        return expectation + lee + self.screen.reach + verify + shadow
 
 
 _M = TypeVar("_M", bound=BaseModel)

@@ -15,6 +15,7 @@ from rasterio.features import rasterize
 from shapely.geometry.base import BaseGeometry
 
 from curupira.blocks import Window, parse_memory
+from curupira.codes import OrbitState
 from curupira.config import Workspace
 from curupira.cube.reader import CubeReader
 from curupira.detect.baseline import baselines
@@ -134,6 +135,11 @@ def _times(images: Sequence[Acquisition]) -> npt.NDArray[np.datetime64]:
     return np.array([naive_utc(a.acquired) for a in images], dtype="datetime64[ns]")
 
 
+def looks_east(acquisition: Acquisition) -> bool:
+    """Where a right-looking radar looks: east on an ascending pass, west on a descending one."""
+    return acquisition.scenes[0].orbit_state is OrbitState.ASCENDING
+
+
 def _orbits(images: Sequence[Acquisition]) -> npt.NDArray[np.int32]:
     """A number for each baseline: the relative orbit, told apart between sensors."""
     sensors = sorted({a.sensor for a in images})
@@ -173,6 +179,7 @@ def read_block(detector: Detector, images: Sequence[Image], window: Window) -> S
         vv=stacks.get("vv"),
         lia_deg=stacks.get("lia"),
         orbit=_orbits([i.acquisition for i in images]),
+        looks_east=np.array([looks_east(i.acquisition) for i in images]),
         origin=(window.y0, window.x0),
     )
 
