@@ -40,19 +40,25 @@ NEAR_DB, FAR_DB = 2.185, 2.689
 CONFIRM_DAYS = 60
 #: Length of the simulated districts, and for how long a clearing must be followed.
 YEARS, FOLLOWED_DAYS = 6, 330
+#: What the published method cuts off a slice's ends, and as much ahead of the seam.
+BORDER_M = 1000
 FOLDS = (0, 1)
 REAL = Path(__file__).parent / "results" / "anchors_real.json"
 
 
 @dataclass(frozen=True)
 class Series:
-    """One pixel: days, dB, and the days between which it was cleared (NaN for forest)."""
+    """One pixel: days, dB, and the days between which it was cleared (NaN for forest).
+
+    ``district``: the seed, for simulated ones.
+    """
 
     days: np.ndarray
     db: np.ndarray
     split: float
     after: float
     deforested: bool
+    district: int = 0
 
     def drops(self) -> tuple[np.ndarray, np.ndarray, float]:
         """Days and drops below the history's median after the split, and the history's spread."""
@@ -134,6 +140,15 @@ def filtered(district: SimulatedDistrict) -> np.ndarray:
     return 10 * np.log10(np.maximum(smooth, 1e-6))
 
 
+def clear_of_seams(district: SimulatedDistrict) -> np.ndarray:
+    """Pixels ``(y, x)`` at 20 m that no slice's noisy border reaches: the method cuts it off."""
+    found = np.ones(tuple(n // 2 for n in district.landscape.shape), dtype=bool)
+    for view in district.views.values():
+        if view.seam is not None:
+            found &= np.abs(view.seam.behind_m[::2, ::2]) > BORDER_M
+    return found
+
+
 def simulated_series(
     seeds: list[int], size_km: float, real: RealFigures, scenario: str
 ) -> list[Series]:
@@ -143,9 +158,9 @@ def simulated_series(
         district = simulate_district(size_km=size_km, years=YEARS, seed=seed, scenario=scenario)
         rng = np.random.default_rng(seed)
         db, days = filtered(district), district.timeline.days
-        event = district.patches.event[::2, ::2]
+        event, seen = district.patches.event[::2, ::2], clear_of_seams(district)
         for item in district.events:
-            inside = event == item.event_id
+            inside = (event == item.event_id) & seen
             if item.kind != "clearing" or item.area_ha < 1 or item.outside_mask or not inside.any():
                 continue
             depth = distance_transform_edt(inside)
@@ -155,15 +170,15 @@ def simulated_series(
             # As many years before and after as the real series have.
             near = (days > split - 730) & (days < split + 365)
             if days[-1] >= split + FOLLOWED_DAYS and (days[near] < split).sum() >= 20:
-                found.append(Series(days[near], db[near, y, x], split, split + gap, True))
-        free = (district.landscape.cover[::2, ::2] == 0) & (event == 0)
+                found.append(Series(days[near], db[near, y, x], split, split + gap, True, seed))
+        free = (district.landscape.cover[::2, ::2] == 0) & (event == 0) & seen
         depth = distance_transform_edt(free)
         for y in range(12, free.shape[0] - 12, 25):
             for x in range(12, free.shape[1] - 12, 25):
                 if depth[y, x] > 5:
                     split = float(days[-1] - 365)
                     near = days > split - 730
-                    found.append(Series(days[near], db[near, y, x], split, np.nan, False))
+                    found.append(Series(days[near], db[near, y, x], split, np.nan, False, seed))
     return found
 
 
@@ -214,6 +229,7 @@ def measured(series: Series) -> dict[str, float]:
         "years": (series.days[-1] - series.split) / 365.25,
         "after": series.after,
         "deforested": float(series.deforested),
+        "district": float(series.district),
     }
     row |= {name: rule(series) for name, rule in RULES.items()}
     days, drop, _ = series.drops()
@@ -239,7 +255,17 @@ def anchors(series: list[Series]) -> dict[str, float]:
 
 def _table(series: list[Series]) -> pd.DataFrame:
     return pd.DataFrame([measured(s) for s in series]).reindex(
-        columns=["sd", "depth", "lag one", "years", "after", "deforested", *RULES, *FLAGGED]
+        columns=[
+            "sd",
+            "depth",
+            "lag one",
+            "years",
+            "after",
+            "deforested",
+            "district",
+            *RULES,
+            *FLAGGED,
+        ]
     )
 
 
@@ -264,10 +290,19 @@ def _anchors(table: pd.DataFrame) -> dict[str, float]:
 
 
 def interval(series: list[Series], rounds: int) -> dict[str, tuple[float, float, float]]:
-    """Anchors with their 95 % intervals, by bootstrap over the series."""
+    """Anchors with their 95 % intervals, by bootstrap: over districts, else over series.
+
+    Pixels of one simulated district share what it has drawn, its weather and its dates.
+    """
     rng = np.random.default_rng(0)
     table = _table(series)
-    draws = [_anchors(table.iloc[rng.integers(0, len(table), len(table))]) for _ in range(rounds)]
+    parts = [np.flatnonzero(table.district == d) for d in table.district.unique()]
+    if len(parts) == 1:
+        parts = [np.array([row]) for row in range(len(table))]
+    draws = [
+        _anchors(table.iloc[np.concatenate([parts[i] for i in drawn])])
+        for drawn in rng.integers(0, len(parts), (rounds, len(parts)))
+    ]
     low, high = (pd.DataFrame(draws).quantile(q) for q in (0.025, 0.975))
     return {
         name: (value, float(low[name]), float(high[name]))
