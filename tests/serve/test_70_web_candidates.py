@@ -78,3 +78,26 @@ def test_the_page_draws_and_lists_them(mined: Any, lang: str, word: str) -> None
 def test_nobody_sees_them_without_a_login(mined: Any) -> None:
     for path in ("/candidates", "/api/candidates"):
         assert mined.client().get(path).status_code == 401
+
+
+def test_an_interpreter_judges_a_candidate_and_every_vote_stays(mined: Any) -> None:
+    path = "/api/candidates/candidate-0/review"
+    for name, status in ((None, 401), ("vera", 403)):
+        assert mined.client(name).post(path, json={"verdict": "nonsense"}).status_code == status
+    ana, bia = mined.client("ana"), mined.client("bia")
+    assert ana.post(path, json={"verdict": "nonsense"}).status_code == 422
+    other = path.replace("candidate-0", "nothing")
+    assert ana.post(other, json={"verdict": "burnt"}).status_code == 404
+    answer = ana.post(path, json={"verdict": "water_flooded", "comment": "<b>river</b>"})
+    assert (answer.status_code, answer.json()["properties"]["verdict"]) == (201, "water_flooded")
+    assert bia.post(path, json={"verdict": "recent_deforestation"}).status_code == 201
+    found = ana.get("/api/candidates?verdict=recent_deforestation").json()["features"]
+    assert [f["id"] for f in found] == ["candidate-0"]
+    with mined.app.state.site.store.reading() as session:
+        row = candidates.get(session, "candidate-0")
+        assert row is not None
+        votes = [(v["interpreter"], v["verdict"], v["comment"]) for v in row.votes["votes"]]
+    assert votes == [
+        ("ana", "water_flooded", "<b>river</b>"),
+        ("bia", "recent_deforestation", None),
+    ]

@@ -24,6 +24,7 @@ PROTECTED = {
     ("POST", "/api/warnings/{warning_id}/field"): Role.INTERPRETER,
     ("POST", "/api/votes/{vote_id}/undo"): Role.INTERPRETER,
     ("POST", "/api/field"): Role.INTERPRETER,
+    ("POST", "/api/candidates/{candidate_id}/review"): Role.INTERPRETER,
     ("GET", "/api/candidates"): Role.VIEWER,
     ("GET", "/api/samples"): Role.OPERATOR,
     ("POST", "/api/samples"): Role.OPERATOR,

@@ -100,6 +100,8 @@ export const api = {
     post<{ accepted: number; refused: { row: number; why: string }[] }>("/api/field", form),
   redraw: (warning: string, geometry: Polygon, reason: string) =>
     post<Record<string, unknown>>(`/api/warnings/${id(warning)}/edit`, { geometry, reason }),
+  judgeCandidate: (candidate: string, verdict: string, comment: string) =>
+    post<Record<string, unknown>>(`/api/candidates/${id(candidate)}/review`, comment ? { verdict, comment } : { verdict }),
   disputes: () => get<Dispute[] | { items: Dispute[] }>("/api/disputes"),
   samples: () => get<SampleDay[] | { items: SampleDay[] }>("/api/samples"),
   draw: (body: Record<string, unknown>) => post<Record<string, unknown>>("/api/samples", body),

@@ -4,10 +4,11 @@ import type { GeoJSONSource, Map as GlMap, MapMouseEvent } from "maplibre-gl";
 import { aborted, api, problem, sarTiles } from "./api";
 import { COLOURS, FONT, newMap, setPicture, styled, toggleLayer, wholeArea } from "./basemap";
 import { boundsOf, type Camera } from "./camera";
+import { CANDIDATE_LAYER, candidateDialog, toggleCandidates } from "./candidates";
 import { debounce, h, toast } from "./dom";
 import { t } from "./i18n";
 import { stretchControl } from "./stretch";
-import type { Box, Config, WarningCollection } from "./types";
+import type { Box, Candidate, Config, WarningCollection } from "./types";
 
 /** Below this zoom the server may answer with cells (docs/web.md). */
 const CELLS_BELOW = 12;
@@ -79,6 +80,10 @@ export class ExploreMap {
       ...this.config.layers.map((layer) => entry(layer.title || layer.name, false, (on) => {
         if (this.map) toggleLayer(this.map, layer, on);
       })),
+      // The server shows them to known people only.
+      this.config.role && entry(t("candidate.layer"), false, (on) => {
+        if (this.map) toggleCandidates(this.map, on);
+      }),
       h("p", { class: "legend" },
         h("span", { class: "swatch swatch-status-preliminary" }), t("status.preliminary"),
         h("span", { class: "swatch swatch-status-confirmed" }), t("status.confirmed"),
@@ -148,6 +153,11 @@ export class ExploreMap {
     if (!map) return;
     const { x, y } = event.point;
     const near: [[number, number], [number, number]] = [[x - 4, y - 4], [x + 4, y + 4]];
+    const square = map.getLayer(CANDIDATE_LAYER) && map.queryRenderedFeatures(near, { layers: [CANDIDATE_LAYER] })[0];
+    if (square) {
+      candidateDialog(map, this.config, square.properties as Candidate);
+      return;
+    }
     const hit = map.queryRenderedFeatures(near, { layers: ["warning-dots", "warning-fill", "cells"] })[0];
     const id: unknown = hit?.properties["warning_id"];
     if (typeof id === "string") this.on.opened(id);

@@ -135,7 +135,8 @@ class MapView implements View {
       format = value;
       aim();
     });
-    const feed = new URLSearchParams(this.query);
+    // A subscription to an area: the filter, where the map looks now.
+    const feed = this.shown();
     feed.delete("sort");
     fill(this.files, h("h2", {}, t("files.title")),
       h("div", { class: "row2 end" }, field(t("files.format"), chooser), save),

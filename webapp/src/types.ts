@@ -202,6 +202,14 @@ export interface QueueItem {
   bbox: Box;
 }
 
+export interface Candidate {
+  candidate_id: string;
+  probability: number;
+  first_seen: string;
+  last_seen: string;
+  verdict: string | null;
+}
+
 export interface Queue {
   day: string | null;
   plan: string | null;

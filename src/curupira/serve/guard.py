@@ -33,6 +33,7 @@ RULES: tuple[tuple[str, re.Pattern[str], Role | None], ...] = tuple(
         ("GET", r"/api/warnings/[^/]+/edits", Role.OPERATOR),
         ("GET", r"/api/(queue|photos/.*|warnings/[^/]+/votes)", Role.INTERPRETER),
         ("POST", r"/api/(field|votes/.*|warnings/[^/]+/(review|field))", Role.INTERPRETER),
+        ("POST", r"/api/candidates/[^/]+/review", Role.INTERPRETER),
         ("POST", r"/.*", Role.OPERATOR),
         ("PUT", r"/.*", Role.OPERATOR),
         ("PATCH", r"/.*", Role.OPERATOR),

@@ -6,7 +6,10 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
 
+from curupira.codes import Verdict
+from curupira.pipelines.review import MissingError
 from curupira.serve.filters import geojson, plain
 from curupira.serve.routes.pages import templates
 from curupira.serve.site import Asking, SiteHere
@@ -53,6 +56,28 @@ def listed(
         "numberReturned": len(shown),
     }
     return JSONResponse(document, media_type="application/geo+json")
+
+
+class Judgement(BaseModel):
+    """What a person says about a candidate."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    verdict: Verdict
+    comment: Annotated[str, Field(max_length=4000, pattern=r"^[^\x00]*$")] | None = None
+
+
+@router.post("/api/candidates/{candidate_id}/review", status_code=201)
+def judge(site: SiteHere, person: Asking, candidate_id: str, body: Judgement) -> dict[str, Any]:
+    """Give a candidate a verdict; earlier ones stay among its votes."""
+    with site.store.transaction(durable=True) as session:
+        row = candidates.get(session, candidate_id.replace("\x00", ""))
+        if row is None:
+            raise MissingError(
+                "no such candidate", where=candidate_id, remedy="see /api/candidates"
+            )
+        candidates.judge(row, body.verdict, str(person.name), site.now(), body.comment)
+        return _feature(row)
 
 
 def _feature(row: CandidateRow) -> dict[str, Any]:
