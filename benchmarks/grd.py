@@ -1,14 +1,18 @@
 """A GRD product to geocoded backscatter: `curupira grd` beside sarsen, and a whole product alone.
 
 Run: python benchmarks/grd.py compare [--size 2240]     needs sarsen and xarray-sentinel
-     python benchmarks/grd.py full [--template S1A]     needs 4 GB of disk
+     python benchmarks/grd.py full [--work DIR]         needs both, and 4 GB of disk
 
 ``compare``: one polarisation of a part of the Rome product (true metadata, synthetic pixels) on a
 10 m grid with hills, by both, each in a process of its own on the same cores; then their outputs
 against one another. sarsen takes no thermal noise off, knows no bistatic shift and writes beta0:
-ours is told to do the same. ``full``: a whole product to 20 m gamma0_rtc, angles and mask.
+ours is told to do the same. ``full``: a whole product, all polarisations, to 20 m gamma0_rtc and to
+20 m gamma0, with angles and mask; sarsen on 5 M pixels in the middle of the same product, with and
+without terrain flattening, one polarisation. DIR keeps the synthetic product for another time.
 
 CPU time stands beside wall time: on a machine that others use, only the former means something.
+Rates count pixels of the grid that lie in the image; "values" are pixels times polarisations, of
+which sarsen makes one a pixel.
 Results go to benchmarks/results/grd.json, by step.
 """
 
@@ -36,6 +40,8 @@ from curupira.grd.locate import locate
 from curupira.grd.orbit import resolve
 from curupira.grd.product import open_product
 from curupira.grd.synthesise import SynthesisParams, synthesise
+from curupira.grid import make_grid
+from curupira.pipelines.grd import outline
 
 RESULT = Path(__file__).parent / "results" / "grd.json"
 SAMPLES = Path(__file__).parents[1] / "samples" / "grd"
@@ -252,29 +258,58 @@ def spread(apart_db: Any) -> dict[str, float]:
     }
 
 
-def full(template_name: str, work: Path) -> dict[str, Any]:
-    """A whole product, all of its polarisations."""
+def whole_product(template_name: str, work: Path) -> tuple[Path, Path]:
+    """A whole product with speckle and a DEM of 60 m around it, made if they are not there."""
     (template,) = SAMPLES.glob(f"{template_name}_IW_*.zip")
     first = open_product(template, pixels=False)
-    field = fields.ramp(-14, -6, first.first.samples)
-    safe = synthesise(
-        template,
-        work / f"{template.stem}.SAFE",
-        dict.fromkeys(first.polarisations, field),
-        SynthesisParams(),
-        workers=2,
-    )
-    print("synthesised", flush=True)
-    from curupira.grid import make_grid
-    from curupira.pipelines.grd import outline
+    safe, dem = work / f"{template.stem}.SAFE", work / "dem.tif"
+    if not safe.exists():
+        field = fields.ramp(-14, -6, first.first.samples)
+        sigma0 = dict.fromkeys(first.polarisations, field)
+        synthesise(template, safe, sigma0, SynthesisParams(), workers=2)
+        cover = make_grid(outline(first.first).buffer(0.05), 60.0, CRS[template_name])
+        dem_file(dem, cover)
+    return safe, dem
 
-    cover = make_grid(outline(first.first).buffer(0.05), 60.0, CRS[template_name])
-    dem = dem_file(work / "dem.tif", cover)
-    given = {"safe": str(safe), "dem": str(dem), "on_dem": False, "out": str(work / "out")}
-    report = apart("ours", given | {"params": {"radiometry": "gamma0_rtc"}})
-    report["polarisations"] = list(first.polarisations)
-    report["counts"] = [first.first.lines, first.first.samples]
-    report["mpx_per_cpu_s"] = round(np.prod(report["shape"]) / report["cpu_s"] / 1e6, 2)
+
+def full(template_name: str, size: int, work: Path) -> dict[str, Any]:
+    """A whole product, all of its polarisations, beside sarsen on a part of it."""
+    safe, dem = whole_product(template_name, work)
+    with rasterio.open(dem) as source:
+        x, y = (
+            round(v / 20) * 20 for v in source.transform * (source.width / 2, source.height / 2)
+        )
+    corner = Affine(20, 0, x - 10 * size, 0, -20, y + 10 * size)
+    middle = GeoBox((size, size), corner, CRS[template_name])
+    part = dem_file(work / "dem_part.tif", middle)
+    tiny = dem_file(work / "dem_tiny.tif", middle[:200, :200])
+    ours = {"safe": str(safe), "dem": str(dem), "on_dem": False, "out": str(work / "out")}
+    theirs = {"safe": str(safe), "dem": str(part), "out": str(work / "theirs.tif")}
+    linear = {"interp_method": "linear"}
+    flattened = linear | {"correct_radiometry": "gamma_bilinear"}
+    for name in ("gamma0_rtc", "gamma0"):  # compiles
+        small = {"dem": str(tiny), "on_dem": True, "params": {"radiometry": name}}
+        apart("ours", ours | small)
+    product = open_product(safe)
+    report: dict[str, Any] = {
+        "polarisations": list(product.polarisations),
+        "counts": [product.first.lines, product.first.samples],
+        "sarsen_pixels": size * size,
+    }
+    for name, options in (("gamma0_rtc", flattened), ("gamma0", linear)):
+        mine = apart("ours", ours | {"params": {"radiometry": name}})
+        other = apart("sarsen", theirs | {"options": options})
+        with rasterio.open(Path(mine.pop("folder")) / "mask.tif") as source:
+            mine["pixels_in_image"] = int((source.read(1) != 255).sum())
+        found: dict[str, Any] = {"ours": mine, "sarsen": other}
+        for kind in ("wall_s", "cpu_s"):
+            rate = mine["pixels_in_image"] / mine[kind], size * size / other[kind]
+            found[f"mpx_per_{kind}"] = [round(v / 1e6, 3) for v in rate]
+            found[f"times_sarsen_{kind}"] = {
+                "pixels": round(rate[0] / rate[1], 1),
+                "values": round(len(product.polarisations) * rate[0] / rate[1], 1),
+            }
+        report[name] = found
     return report
 
 
@@ -288,11 +323,15 @@ def main() -> None:
     parser.add_argument("what", choices=["compare", "full"])
     parser.add_argument("--size", type=int, default=2240)
     parser.add_argument("--template", choices=sorted(CRS), default="S1A")
+    parser.add_argument("--work", type=Path)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        found = compare(given.size, work) if given.what == "compare" else full(given.template, work)
-    found.pop("folder", None)
+        work = given.work or Path(folder)
+        work.mkdir(parents=True, exist_ok=True)
+        if given.what == "compare":
+            found = compare(given.size, work)
+        else:
+            found = full(given.template, given.size, work)
     results = json.loads(RESULT.read_text()) if RESULT.exists() else {}
     results[given.what] = found
     RESULT.write_text(json.dumps(results, indent=1) + "\n")

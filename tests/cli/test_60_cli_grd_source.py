@@ -180,7 +180,14 @@ def _signing(handler: Any) -> bool:
     return True
 
 
-@pytest.mark.parametrize(("profile", "short"), [("cdse-grd", False), ("earthsearch-grd", True)])
+@pytest.mark.parametrize(
+    ("profile", "short", "read"),
+    [
+        ("cdse-grd", False, "download"),
+        ("earthsearch-grd", True, "download"),
+        ("earthsearch-grd", True, "window"),
+    ],
+)
 def test_products_in_buckets(
     given: Given,
     curupira: Curupira,
@@ -189,14 +196,22 @@ def test_products_in_buckets(
     monkeypatch: pytest.MonkeyPatch,
     profile: str,
     short: bool,
+    read: str,
 ) -> None:
-    """S3 with signed requests, of the pixels and of the metadata beside them."""
+    """S3 with signed requests, of the pixels and of the metadata beside them.
+
+    Whole files, or by GDAL (``/vsis3/``) only the area's lines: from a file with as much behind
+    them that nobody asked for.
+    """
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     target = files.folder / "bucket" / "S1" / f"{NAME}.SAFE"
     (renamed if short else shutil.copytree)(given.safe, target)
     place = f"s3://bucket/S1/{NAME}.SAFE/measurement"
     names = [p.name for p in target.glob("measurement/*")]
+    for path in target.glob("measurement/*"):
+        with path.open("ab") as file:
+            file.write(bytes(8_000_000))
     hrefs = {k: f"{place}/{next(n for n in names if f'-{k}' in n)}" for k in ("vh", "vv")}
     ws = workspace(
         given,
@@ -207,13 +222,24 @@ def test_products_in_buckets(
         s3_endpoint=files.url,
         token_hosts=["127.0.0.1"],
         dem=str(given.dem),
+        read=read,
     )
     check_run(curupira, ws)
+    sizes = [_bytes_of(h) for path, h in files.seen if "/measurement/" in path]
+    assert (sum(sizes) < 4_000_000) == (read == "window")
     signed = [h for path, h in files.seen if path.startswith("/bucket/")]
     assert len(signed) >= 8
     assert all(h["authorization"].startswith("AWS4-HMAC-SHA256") for h in signed)
     if profile == "earthsearch-grd":
         assert all(h["x-amz-request-payer"] == "requester" for h in signed)
+
+
+def _bytes_of(headers: dict[str, str]) -> int:
+    """Bytes that a request asks for, as many as the whole file has at most."""
+    if headers["method"] == "HEAD":
+        return 0
+    asked = re.fullmatch(r"bytes=(\d+)-(\d+)", headers.get("range", ""))
+    return int(asked[2]) + 1 - int(asked[1]) if asked else 8_400_000
 
 
 def zipped(given: Given, path: Path) -> Path:

@@ -1,15 +1,19 @@
 """Tables at their nodes, noise in both formats, calibration against a slow reference, border."""
 
+import re
 from functools import partial
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from grd_samples import S1A, S1B, scene
 
+from curupira.blocks import Window
 from curupira.errors import InputError
 from curupira.grd import fields
 from curupira.grd.border import find_border
 from curupira.grd.files import open_files
+from curupira.grd.image import read_image
 from curupira.grd.lut import azimuth_factor, gain, noise_power
 from curupira.grd.product import open_product
 from curupira.grd.radiometry import calibrated, to_power
@@ -170,3 +174,50 @@ def test_clean_and_zero_borders_lose_nothing(tmp_path):
     assert found.valid(slice(0, 400), slice(0, 500)).all()
     power = calibrated(product, "VV", slice(0, 400), slice(0, 500), border=found)
     assert np.isfinite(power).sum() == 360 * 440
+
+
+@pytest.mark.parametrize(
+    ("ipf", "scale"),
+    [("002.36", 75_088.7 * 474**2), ("002.31", 75_088.7 * 474), ("002.50", 1), ("003.31", 1)],
+)
+def test_noise_before_ipf_250_is_on_another_scale(copy_of, ipf, scale):
+    """What stood in the tables of 2014 is what now stands there, divided by ESA's factor."""
+    safe = copy_of(ipf, scale)
+    noise = open_product(safe).noise["VV"]
+    np.testing.assert_allclose(
+        noise.power, open_product(copy_of(None, 1)).noise["VV"].power, rtol=1e-4
+    )
+    image = read_image(open_product(safe), "VV", Window(0, 200, 0, 250), 2, kind="sigma0")
+    assert 10 * np.log10(np.nanmedian(image.power) / 0.1) == pytest.approx(0, abs=0.05)
+
+
+def test_noise_on_an_unknown_scale_is_not_taken_off(copy_of):
+    product = open_product(copy_of("002.60", 1e10))
+    part = Window(0, 20, 0, 25)
+    with pytest.raises(InputError, match=r"no scale that is known \(IPF 002.60\).*--keep-noise"):
+        read_image(product, "VV", part, 2, kind="sigma0")
+    kept = read_image(product, "VV", part, 2, kind="sigma0", denoise=False)
+    # With the noise, some per cent of this ground.
+    assert 1 < np.nanmedian(kept.power) / 0.1 < 1.1
+
+
+@pytest.fixture
+def copy_of(tmp_path):
+    """Makes a small scene of an IPF version, its noise tables divided by a number."""
+
+    def make(ipf, scale):
+        safe = scene(tmp_path / f"{ipf}-{scale:g}.SAFE")
+        (path,) = safe.glob("annotation/calibration/noise-*.xml")
+        root = ElementTree.fromstring(path.read_bytes())
+        for lut in root.iter("noiseRangeLut"):
+            lut.text = " ".join(f"{float(v) / scale:.8e}" for v in lut.text.split())
+        path.write_bytes(ElementTree.tostring(root))
+        if ipf is not None:
+            manifest = safe / "manifest.safe"
+            text = manifest.read_text()
+            changed = re.sub(r'(software[^>]*version=")[^"]*', rf"\g<1>{ipf}", text)
+            assert changed != text
+            manifest.write_text(changed)
+        return safe
+
+    return make

@@ -15,59 +15,80 @@ if TYPE_CHECKING:
     from curupira.pipelines.grd_run import GrdParams
 
 
+ProductArgument = Annotated[str, typer.Argument(metavar="PRODUCT", help="SAFE folder, or its zip.")]
+DemOption = Annotated[
+    str, typer.Option("--dem", metavar="DEM", help="Height model: a raster or a folder.")
+]
+OutputOption = Annotated[
+    Path, typer.Option("-o", "--output", metavar="DIR", help="Gets COGs and a catalogue.")
+]
+OrbitOption = Annotated[
+    Path | None, typer.Option("--orbit", metavar="EOF", help="This orbit file.")
+]
+OrbitFolderOption = Annotated[
+    Path | None,
+    typer.Option("--orbit-folder", metavar="DIR", help="Folder of orbit files to choose from."),
+]
+OrbitUrlOption = Annotated[
+    str | None,
+    typer.Option("--orbit-url", metavar="URL", help="Listing to fetch orbit files from."),
+]
+RadiometryOption = Annotated[
+    str,
+    typer.Option(
+        "--radiometry", help="sigma0, gamma0 (by LIA), gamma0_rtc, gamma0_volume or gamma0_surface."
+    ),
+]
+FilterOption = Annotated[str, typer.Option("--filter", help="none, lee3, or lee3db.")]
+KeepNoiseOption = Annotated[
+    bool, typer.Option("--keep-noise", help="Do not take thermal noise off.")
+]
+ResolutionOption = Annotated[float, typer.Option("--resolution", help="Pixel, metres.")]
+CrsOption = Annotated[
+    str, typer.Option("--crs", help="System of the grid; default: UTM of the scene.")
+]
+WorkspaceOption = Annotated[
+    Path | None,
+    typer.Option("--workspace", "-w", metavar="DIR", help="Use this workspace's grid instead."),
+]
+PolarisationOption = Annotated[
+    list[str] | None, typer.Option("--polarisation", help="VV, VH...; repeat. Default: all.")
+]
+GeoidOption = Annotated[
+    str, typer.Option("--geoid", help="Of the DEM's heights: auto, egm96, none, or a raster.")
+]
+DemGapsOption = Annotated[
+    str, typer.Option("--dem-gaps", help="fill (sea level, flagged in the mask) or refuse.")
+]
+ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="0: one a core.")]
+CompareOption = Annotated[
+    Path | None,
+    typer.Option("--compare", metavar="RTC", help="A provider's backscatter of the scene."),
+]
+ComparePolarisationOption = Annotated[
+    str | None, typer.Option("--compare-polarisation", help="Of RTC, if its name does not tell.")
+]
+
+
 def grd(
-    product: Annotated[str, typer.Argument(metavar="PRODUCT", help="SAFE folder, or its zip.")],
-    dem: Annotated[
-        str, typer.Option("--dem", metavar="DEM", help="Height model: a raster or a folder.")
-    ],
-    output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="Gets COGs and a catalogue.")
-    ],
-    orbit: Annotated[
-        Path | None, typer.Option("--orbit", metavar="EOF", help="This orbit file.")
-    ] = None,
-    orbit_folder: Annotated[
-        Path | None,
-        typer.Option("--orbit-folder", metavar="DIR", help="Folder of orbit files to choose from."),
-    ] = None,
-    orbit_url: Annotated[
-        str | None,
-        typer.Option("--orbit-url", metavar="URL", help="Listing to fetch orbit files from."),
-    ] = None,
-    radiometry: Annotated[
-        str,
-        typer.Option(
-            "--radiometry",
-            help="sigma0, gamma0 (by LIA), gamma0_rtc, gamma0_volume or gamma0_surface.",
-        ),
-    ] = "gamma0_rtc",
-    speckle: Annotated[str, typer.Option("--filter", help="none, lee3, or lee3db.")] = "none",
-    resolution: Annotated[float, typer.Option("--resolution", help="Pixel, metres.")] = 20.0,
-    crs: Annotated[
-        str, typer.Option("--crs", help="System of the grid; default: UTM of the scene.")
-    ] = "",
-    workspace: Annotated[
-        Path | None,
-        typer.Option("--workspace", "-w", metavar="DIR", help="Use this workspace's grid instead."),
-    ] = None,
-    polarisation: Annotated[
-        list[str] | None, typer.Option("--polarisation", help="VV, VH...; repeat. Default: all.")
-    ] = None,
-    geoid: Annotated[
-        str, typer.Option("--geoid", help="Of the DEM's heights: auto, egm96, none, or a raster.")
-    ] = "auto",
-    dem_gaps: Annotated[
-        str, typer.Option("--dem-gaps", help="fill (sea level, flagged in the mask) or refuse.")
-    ] = "fill",
-    threads: Annotated[int, typer.Option("--threads", min=0, help="0: one a core.")] = 0,
-    compare: Annotated[
-        Path | None,
-        typer.Option("--compare", metavar="RTC", help="A provider's backscatter of the scene."),
-    ] = None,
-    compare_polarisation: Annotated[
-        str | None,
-        typer.Option("--compare-polarisation", help="Of RTC, if its name does not tell."),
-    ] = None,
+    product: ProductArgument,
+    dem: DemOption,
+    output: OutputOption,
+    orbit: OrbitOption = None,
+    orbit_folder: OrbitFolderOption = None,
+    orbit_url: OrbitUrlOption = None,
+    radiometry: RadiometryOption = "gamma0_rtc",
+    speckle: FilterOption = "none",
+    keep_noise: KeepNoiseOption = False,
+    resolution: ResolutionOption = 20.0,
+    crs: CrsOption = "",
+    workspace: WorkspaceOption = None,
+    polarisation: PolarisationOption = None,
+    geoid: GeoidOption = "auto",
+    dem_gaps: DemGapsOption = "fill",
+    threads: ThreadsOption = 0,
+    compare: CompareOption = None,
+    compare_polarisation: ComparePolarisationOption = None,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
     log_json: LogJsonOption = None,
@@ -89,21 +110,16 @@ def grd(
         polarisations=tuple(name.upper() for name in polarisation or ()),
         geoid=geoid,
         on_gap=dem_gaps,
+        denoise=not keep_noise,
     )
     if compare is not None:
         check_reference(compare)
     grid = None if workspace is None else Workspace.open(workspace).grid
     source = GrdInput(product, orbit, orbit_folder, orbit_url)
+    now = datetime.now(UTC)
     with progress() as report:
         result = process_grd(
-            source,
-            dem,
-            output,
-            params,
-            now=datetime.now(UTC),
-            grid=grid,
-            threads=threads,
-            report=report,
+            source, dem, output, params, now=now, grid=grid, threads=threads, report=report
         )
     say(f"{result.folder} (orbit: {result.orbit_source}; {sum(result.seconds.values()):.0f} s)")
     say(f"item {result.item}")

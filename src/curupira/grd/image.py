@@ -12,10 +12,12 @@ import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
 from curupira.blocks import Window, executor
+from curupira.errors import InputError
 from curupira.grd.border import find_border
 from curupira.grd.geocode import multilook
 from curupira.grd.product import Product
 from curupira.grd.radiometry import calibrated
+from curupira.grd.tables import plausible
 from curupira.grd.tie import to_ecef
 from curupira.grd.zero_doppler import RadarGeometry
 from curupira.lee import lee_of_power
@@ -96,7 +98,7 @@ def read_image(
     kind
         Which backscatter.
     denoise, border
-        Take thermal noise off; leave border noise out.
+        Take thermal noise off; leave out border noise, which its level tells.
     speckle
         ``lee3``: Lee 3x3 in linear power; ``lee3db``: on dB.
     threads
@@ -105,12 +107,20 @@ def read_image(
     Raises
     ------
     InputError, SourceError
-        From reading.
+        From reading; InputError if the noise to be taken off has no plausible level.
     """
     annotation = product.annotation[polarisation]
     noise = None if annotation.noise_removed else product.noise[polarisation]
+    known = noise is None or plausible(noise, product.calibration[polarisation])
+    if denoise and not known:
+        raise InputError(
+            f"the thermal noise of {polarisation} is on no scale that is known (IPF "
+            f"{product.manifest.ipf_version})",
+            where=product.name,
+            remedy="keep the noise (--keep-noise), or get the product of a later processor",
+        )
     edge = None
-    if border:
+    if border and known:
         opened = partial(product.opened, polarisation)
         size = annotation.lines, annotation.samples
         edge = find_border(opened, *size, noise, threads=threads)

@@ -21,7 +21,7 @@ from curupira.errors import InputError, SourceError
 from curupira.grd.annotation import Annotation, read_annotation
 from curupira.grd.files import MANIFEST, Fetch, Files, Span, open_files
 from curupira.grd.manifest import Manifest, check_supported, read_manifest
-from curupira.grd.tables import Calibration, Noise, read_calibration, read_noise
+from curupira.grd.tables import Calibration, Noise, read_calibration, read_noise, rescaled
 
 #: Pixels of this spacing are GRDH; GRDM has 40 m.
 _SPACING_M: Final = 10.0
@@ -216,7 +216,6 @@ def open_product(
         If a server fails.
     """
     files = open_files(href, fetch, sign, span)
-    apart = measurement or {}
     manifest = read_manifest(files.read(MANIFEST), f"{files.place}/{MANIFEST}")
     check_supported(manifest, files.place)
     chosen = tuple(polarisations) if polarisations is not None else manifest.polarisations
@@ -228,38 +227,45 @@ def open_product(
             remedy=f"it has {', '.join(manifest.polarisations)}",
         )
     names = _complete(files, manifest, chosen, pixels)
-    product = Product(
-        name=PurePosixPath(files.place.replace("\\", "/")).stem,
-        manifest=replace(
-            manifest, files={p: {**manifest.files.get(p, {}), **names[p]} for p in chosen}
-        ),
-        annotation={
-            p: read_annotation(
-                files.read(names[p]["annotation"]),
-                names[p]["annotation"],
-                relative_orbit=manifest.relative_orbit,
-                ipf_version=manifest.ipf_version,
-            )
-            for p in chosen
-        },
-        calibration={
-            p: read_calibration(files.read(names[p]["calibration"]), names[p]["calibration"])
-            for p in chosen
-        },
-        noise={p: read_noise(files.read(names[p]["noise"]), names[p]["noise"]) for p in chosen},
-        measurement={p: apart.get(p) or files.gdal(names[p]["measurement"]) for p in chosen}
-        if pixels
-        else {},
-        remote=files.remote,
-        packed=files.packed,
-        gdal=dict(gdal or {}),
-        _files=files if files.packed else None,
-    )
+    apart = measurement or {}
+    paths = {p: apart.get(p) or files.gdal(names[p]["measurement"]) for p in chosen if pixels}
+    product = replace(_metadata(files, manifest, names), measurement=paths, gdal=dict(gdal or {}))
     _check_consistent(product)
     # Pixels in an archive on a server can be judged when they are here.
     if pixels and not (product.packed and product.remote):
         product.check_pixels()
     return product
+
+
+def _metadata(files: Files, manifest: Manifest, names: dict[str, dict[str, str]]) -> Product:
+    """The product without its pixels."""
+    annotation = {
+        p: read_annotation(
+            files.read(own["annotation"]),
+            own["annotation"],
+            relative_orbit=manifest.relative_orbit,
+            ipf_version=manifest.ipf_version,
+        )
+        for p, own in names.items()
+    }
+    calibration = {
+        p: read_calibration(files.read(own["calibration"]), own["calibration"])
+        for p, own in names.items()
+    }
+    noise = {p: read_noise(files.read(own["noise"]), own["noise"]) for p, own in names.items()}
+    return Product(
+        name=PurePosixPath(files.place.replace("\\", "/")).stem,
+        manifest=replace(
+            manifest, files={p: manifest.files.get(p, {}) | own for p, own in names.items()}
+        ),
+        annotation=annotation,
+        calibration=calibration,
+        noise={p: rescaled(n, calibration[p], manifest.ipf_version) for p, n in noise.items()},
+        measurement={},
+        remote=files.remote,
+        packed=files.packed,
+        _files=files if files.packed else None,
+    )
 
 
 def _complete(

@@ -116,10 +116,8 @@ def to_power(
             noise.line, noise.pixel, noise.power, lines, samples
         )
         factor, segment = azimuth_factor(noise, lines, first_sample, x)
-    if valid_samples is None:
-        valid_samples = np.tile(np.array([0, 2**31 - 1], np.int32), (y, 1))
-    if valid_lines is None:
-        valid_lines = np.tile(np.array([0, 2**31 - 1], np.int32), (x, 1))
+    valid_samples = _everything(y) if valid_samples is None else valid_samples
+    valid_lines = _everything(x) if valid_lines is None else valid_lines
     out = np.empty((y, x), np.float32)
     _kernel(
         counts,
@@ -138,6 +136,10 @@ def to_power(
         out,
     )
     return out
+
+
+def _everything(size: int) -> npt.NDArray[np.int32]:
+    return np.tile(np.array([0, 2**31 - 1], np.int32), (size, 1))
 
 
 def _nothing(y: int) -> tuple[npt.NDArray[np.int64], F32]:

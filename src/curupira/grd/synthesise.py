@@ -120,20 +120,8 @@ def synthesise(
             names = product.manifest.files[polarisation]
             metadata = {kind: files.read(names[kind]) for kind in _METADATA}
             metadata = _metadata(metadata, product.annotation[polarisation], params)
-            for kind, content in metadata.items():
-                path = beside / names[kind]
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
-            scene = _Scene(
-                read_annotation(metadata["annotation"], names["annotation"]),
-                read_calibration(metadata["calibration"], names["calibration"]),
-                read_noise(metadata["noise"], names["noise"]),
-                field,
-                params,
-                number,
-            )
-            (beside / names["measurement"]).parent.mkdir(exist_ok=True)
-            scene.write(beside / names["measurement"], workers)
+            scene = _Scene.of(metadata, names, field, params, number)
+            scene.save(beside, metadata, names, workers)
         manifest = _manifest(files.read(MANIFEST), list(sigma0), scene.annotation)
         (beside / MANIFEST).write_bytes(manifest)
         beside.replace(target)
@@ -192,6 +180,36 @@ class _Scene:
         self.annotation = annotation
         self._calibration, self._noise = calibration, noise
         self._field, self._params, self._number = field, params, number
+
+    @classmethod
+    def of(
+        cls,
+        metadata: Mapping[str, bytes],
+        names: Mapping[str, str],
+        field: fields.Field,
+        params: SynthesisParams,
+        number: int,
+    ) -> _Scene:
+        """By its metadata files; ``names`` are those within the product."""
+        return cls(
+            read_annotation(metadata["annotation"], names["annotation"]),
+            read_calibration(metadata["calibration"], names["calibration"]),
+            read_noise(metadata["noise"], names["noise"]),
+            field,
+            params,
+            number,
+        )
+
+    def save(
+        self, folder: Path, metadata: Mapping[str, bytes], names: Mapping[str, str], workers: int
+    ) -> None:
+        """Write metadata and pixels into a product's folder."""
+        for kind, content in metadata.items():
+            path = folder / names[kind]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        (folder / names["measurement"]).parent.mkdir(exist_ok=True)
+        self.write(folder / names["measurement"], workers)
 
     def counts(self, rows: slice, cols: slice) -> npt.NDArray[np.uint16]:
         """DN of whole lines, uint16 ``(y, x)``."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -148,8 +149,7 @@ def process_grd(
     target = grid or make_grid(footprint, params.resolution_m, params.crs or None)
     seen = _seen(footprint, target, product.name)
     target = _covered(target, seen)
-    work = _work_folder(out)
-    try:
+    with _work_folder(out) as work:
         with clock.time("open"):
             product = product.staged(work)
         geometry = RadarGeometry.of(product.first, path, bistatic=params.bistatic)
@@ -159,13 +159,13 @@ def process_grd(
         provenance = _provenance(product, path, heights, params, error_px, run.side)
         with clock.time("publish"):
             folder, item = publish(work, out, scene, target, params.radiometry, provenance)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     log.info("grd", scene=scene.scene_id, orbit=path.source, **clock.seconds)
     return GrdResult(folder, item, scene, target, path.source, error_px, clock.seconds)
 
 
-def _work_folder(out: Path) -> Path:
+@contextmanager
+def _work_folder(out: Path) -> Iterator[Path]:
+    """A folder within ``out`` that is gone afterwards."""
     work = out / f".{uuid.uuid4().hex[:12]}.part"
     try:
         work.mkdir(parents=True)
@@ -174,7 +174,10 @@ def _work_folder(out: Path) -> Path:
                 shutil.rmtree(left, ignore_errors=True)
     except OSError as error:
         raise StoreError(f"cannot write ({error.strerror})", where=out) from error
-    return work
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def outline(annotation: Annotation) -> BaseGeometry:
