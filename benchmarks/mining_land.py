@@ -19,7 +19,7 @@ from rasterio.features import rasterize
 from shapely.geometry.base import BaseGeometry
 
 from curupira.blocks import Window
-from curupira.mining.composite import composite
+from curupira.mining.composite import coarsen, composite
 from curupira.mining.context import above_valley, slope_deg
 from curupira.mining.dataset import PatchSet
 from curupira.mining.params import LandBand, MiningParams
@@ -165,9 +165,17 @@ class Views:
         self.scenes, self.tile, self.whole = scenes, tile, whole
 
     @cached_property
-    def year(self) -> RadarScene:
-        """The composite of all dates."""
-        made = composite(self.scenes)
+    def images(self) -> dict[tuple[int, bool], RadarScene]:
+        """By width of the pixels (times 10 m) and whether of all dates; filled as asked for."""
+        return {}
+
+    def _made(self, factor: int, several: bool) -> RadarScene:
+        scenes = self.scenes if several else self.scenes[-1:]
+        if factor > 1:
+            scenes = [coarsen(scene, factor) for scene in scenes]
+        if not several:
+            return scenes[0]
+        made = composite(scenes)
         if not self.whole:
             return made
         extra = {name: _layer(read(made.window)) for name, read in made.extra.items()}
@@ -175,7 +183,7 @@ class Views:
 
     @cached_property
     def land(self) -> dict[str, Any]:
-        """Bands of the land around."""
+        """Bands of the land around, for pixels of 10 m."""
         tile = self.tile
         found = {
             "stream": np.minimum(tile.mapped_stream_m, 2000) / 1000,
@@ -186,11 +194,23 @@ class Views:
 
     def image(self, params: MiningParams) -> RadarScene:
         """The last date, or the composite; with the land, where the model looks at it."""
-        several = params.bands.several_dates
-        image = self.year if several else self.scenes[-1]
+        key = (round(params.patches.pixel_m / 10), params.bands.several_dates)
+        if key not in self.images:
+            self.images[key] = self._made(*key)
+        image = self.images[key]
         if not any(name in LAND for name in params.bands.bands):
             return image
-        return replace(image, extra={**image.extra, **self.land})
+        land = {n: _coarse(layer, key[0]) for n, layer in self.land.items()}
+        return replace(image, extra={**image.extra, **land})
+
+
+def _coarse(layer: Any, factor: int) -> Any:
+    # The first of each block: bands of the land are smooth.
+    def read(window: Window) -> Array:
+        edges = (n * factor for n in (window.y0, window.y1, window.x0, window.x1))
+        return np.asarray(layer(Window(*edges))[::factor, ::factor])
+
+    return read
 
 
 def _layer(values: Array) -> Any:
@@ -220,7 +240,8 @@ def patch_sets(
                 several = params.bands.several_dates
                 chosen = sorted([*others, last]) if several else [last]
                 image = Views([scenes[n] for n in chosen], tile, False).image(params)
-                first = (size - params.patches.size_px) // 2
+                across = image.grid.shape[0]
+                first = (across - params.patches.size_px) // 2
                 end = first + params.patches.size_px
                 made[name].append(read_bands(image, Window(first, end, first, end), params.bands))
             rows.append(

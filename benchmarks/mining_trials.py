@@ -46,12 +46,13 @@ class Trial:
 TRIALS: dict[str, Trial] = {
     "unesp_2025": Trial("unesp_2025"),
     "curupira": Trial("curupira"),
-    "unesp_52": Trial("unesp_2025", {"size_px": 52, "squares": "whole"}),
-    "dates_104": Trial("curupira", {"size_px": 104, "squares": "quarters"}),
+    "context": Trial("curupira_context"),
+    "one_date": Trial("curupira", {"bands": ["vv", "vh", "pa"], "lee": "linear"}),
     "no_augment": Trial("curupira", {"augment": False}),
     "attention": Trial("curupira", {"pooling": "attention"}),
-    "cells": Trial("curupira", {"pooling": "cells", "calibrate": False}),
-    "context": Trial("curupira_context"),
+    "whole_520": Trial(
+        "curupira", {"pixel_m": 10.0, "stride_px": 52, "squares": "whole", "patience": 0}
+    ),
 }
 
 
