@@ -322,3 +322,15 @@ def test_an_archive_on_a_server(server, copy, tmp_path):
     bad = open_product(f"{server}/bad.zip", polarisations=["VV"], fetch=fetch, span=span)
     with pytest.raises(InputError, match="cannot be unpacked"):
         bad.staged(tmp_path / "work")
+
+
+@pytest.mark.parametrize("letter", "BCD")
+def test_every_platform(copy, letter):
+    """The same product as another satellite's: only its name differs."""
+    rewrite(copy / "manifest.safe", "<safe:number>A<", f"<safe:number>{letter}<")
+    for path in copy.glob("annotation/*.xml"):
+        rewrite(path, "<missionId>S1A<", f"<missionId>S1{letter}<")
+    product = open_product(copy)
+    assert product.first.platform == f"S1{letter}"
+    assert product.manifest.relative_orbit == 79
+    assert product.read("VH", slice(0, 10), slice(0, 10)).shape == (10, 10)

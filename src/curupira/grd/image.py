@@ -13,7 +13,7 @@ from odc.geo.geobox import GeoBox
 
 from curupira.blocks import Window, executor
 from curupira.errors import InputError
-from curupira.grd.border import find_border
+from curupira.grd.border import Border, find_border
 from curupira.grd.geocode import multilook
 from curupira.grd.product import Product
 from curupira.grd.radiometry import calibrated
@@ -109,21 +109,7 @@ def read_image(
     InputError, SourceError
         From reading; InputError if the noise to be taken off has no plausible level.
     """
-    annotation = product.annotation[polarisation]
-    noise = None if annotation.noise_removed else product.noise[polarisation]
-    known = noise is None or plausible(noise, product.calibration[polarisation])
-    if denoise and not known:
-        raise InputError(
-            f"the thermal noise of {polarisation} is on no scale that is known (IPF "
-            f"{product.manifest.ipf_version})",
-            where=product.name,
-            remedy="keep the noise (--keep-noise), or get the product of a later processor",
-        )
-    edge = None
-    if border and known:
-        opened = partial(product.opened, polarisation)
-        size = annotation.lines, annotation.samples
-        edge = find_border(opened, *size, noise, threads=threads)
+    edge = _edge(product, polarisation, denoise, border, threads)
     columns = slice(window.x0 * side, window.x1 * side)
     power = np.empty(window.shape, dtype=np.float32)
     step = max(1, _STRIP // side)
@@ -142,6 +128,26 @@ def read_image(
     if speckle != "none":
         power = _filtered(power, side, in_db=speckle == "lee3db", threads=threads)
     return RadarImage(power, window, side)
+
+
+def _edge(
+    product: Product, polarisation: str, denoise: bool, border: bool, threads: int
+) -> Border | None:
+    """Where the border noise ends, if it is to be left out; refuses noise on an unknown scale."""
+    annotation = product.annotation[polarisation]
+    noise = None if annotation.noise_removed else product.noise[polarisation]
+    known = noise is None or plausible(noise, product.calibration[polarisation])
+    if denoise and not known:
+        raise InputError(
+            f"the thermal noise of {polarisation} is on no scale that is known (IPF "
+            f"{product.manifest.ipf_version})",
+            where=product.name,
+            remedy="keep the noise (--keep-noise), or get the product of a later processor",
+        )
+    if not border or not known:
+        return None
+    opened = partial(product.opened, polarisation)
+    return find_border(opened, annotation.lines, annotation.samples, noise, threads=threads)
 
 
 def equivalent_looks(side: int) -> float:

@@ -184,8 +184,7 @@ def _incidence(
                 ellipsoid[y, x] = cosine
                 ranging[y, x] = towards
                 across[y, x] = np.sqrt(steep2 if steep2 > zero else zero)
-                # Facing by half the tangent of incidence, or away by half its inverse: a sweep sees
-                # differences of neighbours, which exceed central ones, hence the halves.
+                # The halves: a sweep sees differences of neighbours, which exceed central ones.
                 steep += (facing * cosine >= half * sine2) | (level_seen <= half * cosine)
     return steep
 

@@ -189,9 +189,8 @@ def open_product(
     Parameters
     ----------
     href
-        A SAFE folder or its ``manifest.safe``, a zip archive, or the http(s) or s3 address of
-        either; in a remote folder the short file names of the AWS and Azure copies are known as
-        well (``annotation/iw-vv.xml``).
+        A SAFE folder, its ``manifest.safe``, a zip archive, or an http(s) or s3 address; there the
+        short file names of the AWS and Azure copies are known as well (``annotation/iw-vv.xml``).
     polarisations
         Only these; all by default.
     pixels
@@ -205,13 +204,13 @@ def open_product(
     gdal
         GDAL's options for remote pixels.
     measurement
-        Files of the pixels by polarisation, where they lie apart from a remote product.
+        Files of the pixels by polarisation, where they lie apart.
 
     Raises
     ------
     InputError
-        If it is no IW GRDH product of Sentinel-1, a file is missing or damaged, the archive is
-        unsafe, a polarisation is not in it, or its polarisations do not belong together.
+        If it is no IW GRDH product, a file is missing or damaged, the archive is unsafe, a
+        polarisation is not in it, or its polarisations do not belong together.
     SourceError
         If a server fails.
     """

@@ -120,17 +120,13 @@ def process_grd(
     out
         Gets ``<product>/*.tif``, ``items/`` and ``catalog.json``; an earlier result of the same
         product is replaced when the new one is complete.
-    params
-        How.
-    now
-        Time of creation, UTC.
+    params, now
+        How; and the time of creation, UTC.
     grid
         Target, of which the part that the scene covers is written; None: the smallest grid over
         the scene.
-    threads
-        0: one a core.
-    report
-        Gets blocks done and in all.
+    threads, report
+        0: one a core; gets blocks done and in all.
 
     Raises
     ------
