@@ -335,6 +335,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("workspace", type=Path)
     parser.add_argument("what", choices=("first", "voters", "all"))
+    parser.add_argument("--warnings", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--people", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--url", default="")
@@ -347,7 +348,7 @@ def main() -> None:
     load = os.getloadavg()[0]
     results: dict[str, dict[str, float]] = {}
     if arguments.what != "voters":
-        for total in (10_000, 100_000):
+        for total in arguments.warnings:
             results[f"browser, {total} warnings"] = first_view(arguments.workspace, total)
     if arguments.what != "first":
         name = f"{arguments.people} interpreters, {arguments.seconds:g} s, 20000 warnings"

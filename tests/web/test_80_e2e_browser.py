@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,14 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from rasterio.transform import from_bounds
 from shapely import clip_by_rect
 from shapely.affinity import translate
-from shapely.geometry import box, mapping
+from shapely.geometry import MultiPolygon, box, mapping
 
 from curupira.codes import Role
 from curupira.config import Workspace
 from curupira.serve.app import create_app
 from curupira.serve.sessions import hash_password
-from curupira.store import account
+from curupira.store import CandidateRow, account
+from curupira.store import candidate as candidates
 from curupira.store import warning as warnings
 from curupira.store.session import Store
 
@@ -74,6 +75,7 @@ def served(district: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         shapes = [part, translate(one.geom, 0.02)]
         gpd.GeoDataFrame(alerts, geometry=shapes, crs=4674).to_file(folder / "optical.geojson")
         write_optical(folder / "optical", workspace.area.bounds)
+        candidates.put(session, candidate_in_the_middle(workspace.area.bounds))
         for name, role in PEOPLE.items():
             account.add(
                 session,
@@ -112,6 +114,26 @@ def screens(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Path(kept) if kept else tmp_path_factory.mktemp("screens")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def candidate_in_the_middle(bounds: tuple[float, float, float, float]) -> CandidateRow:
+    """A square of the mining map in the middle of the area."""
+    west, south, east, north = bounds
+    x, y = (west + east) / 2, (south + north) / 2
+    return CandidateRow(
+        geom=MultiPolygon([box(x - 0.002, y - 0.002, x + 0.002, y + 0.002)]),
+        candidate_id="6d0b2a2c-middle",
+        probability=0.9,
+        n_windows=3,
+        threshold=0.8,
+        model="m",
+        acquisition_id="a",
+        first_seen=date(2022, 11, 1),
+        last_seen=date(2022, 12, 1),
+        area_ha=20.0,
+        votes={},
+        recorded_at=datetime(2022, 12, 2, tzinfo=UTC),
+    )
 
 
 def write_optical(folder: Path, bounds: tuple[float, float, float, float]) -> None:
@@ -383,6 +405,29 @@ def test_a_queue_by_keyboard_then_disagreement_and_adjudication(
     assert (review["state"], review["verdict"]) == ("adjudicated", "recent_degradation")
 
 
+def test_a_mining_candidate_is_judged_on_the_map(visits: Visits) -> None:
+    nobody = visits.open()
+    nobody.get_by_text("Layers").click()
+    expect(nobody.get_by_label("Mining candidates")).to_have_count(0)
+    ana = visits.open("/", user="ana")
+    expect(ana.locator(".map-canvas[aria-busy=false]")).to_be_visible()
+    ana.get_by_text("Layers").click()
+    with ana.expect_response(re.compile("/api/candidates")):
+        ana.get_by_label("Mining candidates").check()
+    expect(ana.locator(".map-canvas[aria-busy=false]")).to_be_visible()
+    canvas = ana.locator(".map-canvas").bounding_box()
+    assert canvas
+    ana.mouse.click(canvas["x"] + canvas["width"] / 2, canvas["y"] + canvas["height"] / 2)
+    dialog = ana.get_by_role("dialog")
+    expect(dialog).to_contain_text("90%")
+    dialog.get_by_label("Class").select_option("water_flooded")
+    visits.shot(ana, "candidate")
+    dialog.get_by_role("button", name="Save verdict").click()
+    expect(dialog).to_have_count(0)
+    (found,) = ana.request.get("/api/candidates").json()["features"]
+    assert found["properties"]["verdict"] == "water_flooded"
+
+
 def test_wrong_password_is_refused_and_the_queue_needs_a_login(visits: Visits) -> None:
     page = visits.open("/queue")
     page.get_by_label("Name").fill("ana")
@@ -418,8 +463,9 @@ def test_dashboard_has_tables_and_figures(visits: Visits) -> None:
     by_name = ana.request.get("/api/dashboard/optical").json()["lead"]
     names = ("warnings", "first", "same_day", "later", "only")
     assert lead.all_inner_texts()[:5] == [str(by_name[name]) for name in names]
-    year = page.locator(".card-years tbody tr").filter(has=page.get_by_text("100%")).first
-    expect(year).to_contain_text(re.compile("20(22|23)"))
+    (year, *_) = ana.request.get("/api/dashboard").json()["years"]
+    row = page.locator(".card-years tbody tr", has_text=str(year["prodes_year"]))
+    expect(row).to_contain_text(f"{100 * year['share_n']:.0f}%")
     visits.shot(page, "dashboard")
     page.set_viewport_size({"width": 1280, "height": 3200})
     visits.shot(page, "dashboard-all")
