@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import rasterio
 import shapely
 from grd_dem import hills, write_dem
 from grd_samples import scene
@@ -313,3 +314,38 @@ def test_what_is_wrong_is_said(given: Given, curupira: Curupira, tmp_path: Path)
         if code == 4:
             assert "quarantined" in said
         assert words in " ".join(said.split()), said
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+def test_one_product_from_a_bucket(
+    given: Given,
+    curupira: Curupira,
+    files: FileServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    packed: bool,
+) -> None:
+    """`curupira grd s3://...` by the environment's keys; a geographic grid."""
+    bucket = files.folder / "bucket"
+    if packed:
+        bucket.mkdir(parents=True)
+        name = zipped(given, bucket / f"{NAME}.zip").name
+    else:
+        name = shutil.copytree(given.safe, bucket / f"{NAME}.SAFE").name
+    monkeypatch.setenv("AWS_ENDPOINT_URL", files.url)
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
+    command = ["grd", f"s3://bucket/{name}", "--dem", given.dem, "-o", tmp_path / "out"]
+    command += ["--geoid", "none", "--radiometry", "sigma0", "--crs", "EPSG:4326"]
+    refused = curupira(*command)
+    assert refused.code == 3
+    assert "AWS_ACCESS_KEY_ID" in refused.err
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    answer = curupira(*command)
+    assert answer.code == 0, answer.err
+    assert all(h["authorization"].startswith("AWS4-HMAC-SHA256") for _, h in files.seen)
+    with rasterio.open(tmp_path / "out" / NAME / "vh.tif") as source:
+        assert source.crs.to_epsg() == 4326
+        assert source.transform.a == pytest.approx(20 / 111_320)
+        power = source.read(1)
+    assert abs(10 * np.log10(np.nanmedian(power) / SIGMA0["VH"])) < 0.1

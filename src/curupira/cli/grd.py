@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from curupira.pipelines.grd_run import GrdParams
 
 
-ProductArgument = Annotated[str, typer.Argument(metavar="PRODUCT", help="SAFE folder, or its zip.")]
+ProductArgument = Annotated[
+    str, typer.Argument(metavar="PRODUCT", help="SAFE folder or zip; also https:// or s3://.")
+]
 DemOption = Annotated[
     str, typer.Option("--dem", metavar="DEM", help="Height model: a raster or a folder.")
 ]
@@ -101,6 +104,7 @@ def grd(
     from curupira.pipelines.grd import GrdInput, process_grd
     from curupira.pipelines.grd_compare import check_reference, in_words
     from curupira.pipelines.grd_compare import compare as beside
+    from curupira.pipelines.grd_remote import with_keys
 
     params = _params(
         radiometry=radiometry,
@@ -115,7 +119,7 @@ def grd(
     if compare is not None:
         check_reference(compare)
     grid = None if workspace is None else Workspace.open(workspace).grid
-    source = GrdInput(product, orbit, orbit_folder, orbit_url)
+    source = with_keys(GrdInput(product, orbit, orbit_folder, orbit_url), os.environ)
     now = datetime.now(UTC)
     with progress() as report:
         result = process_grd(

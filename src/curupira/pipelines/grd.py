@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
+from pyproj.exceptions import CRSError
 from scipy.interpolate import RegularGridInterpolator
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
@@ -31,7 +33,7 @@ from curupira.grd.product import Product, open_product
 from curupira.grd.zero_doppler import RadarGeometry
 from curupira.grid import LONLAT, make_grid, project
 from curupira.pipelines.grd_output import publish
-from curupira.pipelines.grd_run import Clock, GrdParams, Run
+from curupira.pipelines.grd_run import DEGREE_M, Clock, GrdParams, Run
 from curupira.progress import Report, silent
 from curupira.records import Scene
 from curupira.sources.http import Web
@@ -142,7 +144,7 @@ def process_grd(
         )
         heights = open_dem(dem, geoid=params.geoid, on_gap=params.on_gap)
     footprint = outline(product.first)
-    target = grid or make_grid(footprint, params.resolution_m, params.crs or None)
+    target = grid or _new_grid(footprint, params)
     seen = _seen(footprint, target, product.name)
     target = _covered(target, seen)
     with _work_folder(out) as work:
@@ -190,6 +192,20 @@ def outline(annotation: Annotation) -> BaseGeometry:
     share = np.linspace(0, 1, 21)[:-1, None]
     edge = np.concatenate([a + share * (b - a) for a, b in pairwise(corners)])
     return Polygon(there(edge))
+
+
+def _new_grid(footprint: BaseGeometry, params: GrdParams) -> GeoBox:
+    """The smallest grid over the scene; of a system in degrees as many as the metres are north."""
+    try:
+        geographic = bool(params.crs) and CRS(params.crs).geographic
+    except CRSError:
+        geographic = False
+    if not geographic:
+        return make_grid(footprint, params.resolution_m, params.crs or None)
+    step = params.resolution_m / DEGREE_M
+    box = np.array(project(footprint, LONLAT, params.crs).bounds) / step
+    edges = np.concatenate([np.floor(box[:2]), np.ceil(box[2:])]) * step
+    return GeoBox.from_bbox(tuple(edges), crs=params.crs, resolution=step, tight=True)
 
 
 def _seen(footprint: BaseGeometry, grid: GeoBox, name: str) -> BaseGeometry:

@@ -23,6 +23,8 @@ from curupira.grd.zero_doppler import RadarGeometry
 from curupira.pipelines.grd_output import Layers
 from curupira.progress import Report
 
+#: Metres of a degree of latitude.
+DEGREE_M: Final = 111_320.0
 #: Side of a block of the grid, pixels.
 _BLOCK: Final = 1024
 #: Bytes of radar image held at once; beyond, one polarisation a pass over the grid.
@@ -156,6 +158,5 @@ class Run:
 
 
 def _pixel_m(grid: GeoBox) -> float:
-    degree_m = 111_320.0
     geographic = grid.crs is not None and grid.crs.geographic
-    return float(abs(grid.affine.e) * (degree_m if geographic else 1.0))
+    return float(abs(grid.affine.e) * (DEGREE_M if geographic else 1.0))

@@ -145,7 +145,8 @@ class Http:
         raise self.error(
             f"does not answer after {self.attempts} attempts ({cause})",
             f"{where}, {redact(url)}" if where else redact(url),
-            "try again later, or name a second provider in [source] fallback",
+            "try again later"
+            + (", or name a second provider in [source] fallback" if self.provider else ""),
         )
 
     def span(
@@ -202,7 +203,7 @@ class Http:
     def error(self, what: str, where: str, remedy: str) -> SourceError:
         """Error that names the provider."""
         return SourceError(
-            what, where=f"{self.provider}, {where}" if where else self.provider, remedy=remedy
+            what, where=", ".join(filter(None, (self.provider, where))), remedy=remedy
         )
 
     def _asked_pause(self, response: requests.Response, where: str) -> float:
@@ -233,6 +234,7 @@ class Web:
 
     def __init__(self, attempts: int = 3) -> None:
         self._http = Http(SourceParams(attempts=attempts))
+        self._http.provider = ""
 
     def fetch(self, url: str) -> bytes:
         """All of a file.
