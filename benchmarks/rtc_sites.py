@@ -1,17 +1,19 @@
 """Presets on the labelled sites of OPERA RTC-S1: VV and VH, both passes, never tuned on.
 
-    python benchmarks/rtc_sites.py --data DIR [--json OUT]
+    python benchmarks/rtc_sites.py --data DIR [--peers] [--json OUT]
 
 What it is not: forest. Most vegetation losses of the set are crop cycles, some sites are far from
 the tropics, and a 3 x 3 mean of 30 m pixels stands for the filters. History: before 30 days ahead
 of the change, or before October 2021 (no change). Each burst has its own baseline; season off.
+``--peers`` needs distmetrics 1.0.8 (docs/accuracy.md says how it was installed).
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -20,6 +22,7 @@ import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import logit
 from scipy.stats import beta
 
 from curupira.detect.evidence import (
@@ -39,16 +42,22 @@ from curupira.presets import load
 FloatArray = npt.NDArray[np.float32]
 NO_CHANGE_SPLIT = np.datetime64("2021-10-01")
 LEAD = np.timedelta64(30, "D")
+#: DIST-S1: an image alerts, a site is confirmed, alerts belong together.
+ALERT, CONFIRMED, GAP = 2.5, 22.5, np.timedelta64(30, "D")
 
 
 @dataclass(frozen=True)
 class Site:
-    """One site: its label, where its history ends, and the images of each burst, linear."""
+    """One site: its label, where its history ends, and the images of each burst, linear.
+
+    ``bursts``: times, mean VH and mean VV; ``windows``: the same with 3 x 3 pixels, NaN missing.
+    """
 
     label: str
     kind: str
     split: np.datetime64
     bursts: list[tuple[npt.NDArray[np.datetime64], FloatArray, FloatArray]]
+    windows: list[tuple[npt.NDArray[np.datetime64], FloatArray, FloatArray]]
 
 
 def read(folder: Path) -> Iterator[Site]:
@@ -59,22 +68,30 @@ def read(folder: Path) -> Iterator[Site]:
         label = labels.loc[site]
         change = pd.to_datetime(label.change_time)
         split = NO_CHANGE_SPLIT if pd.isna(change) else change.to_datetime64() - LEAD
-        bursts = []
+        bursts, windows = [], []
         for _, part in rows.groupby("burst_id"):
             times = pd.to_datetime(part.datetime).dt.tz_localize(None).to_numpy()
-            vv, vh = (_window(part, band) for band in ("vv", "vh"))
+            pixels = [_pixels(part, band) for band in ("vv", "vh")]
+            vv, vh = (_mean(p) for p in pixels)
             kept = ~np.isnan(vh)
             if (times[kept] < split).sum() >= 10:
                 bursts.append((times[kept], vh[kept], vv[kept]))
+                windows.append((times[kept], pixels[1][kept], pixels[0][kept]))
         if bursts:
-            yield Site(label.change_label, label.change_type, split, bursts)
+            yield Site(label.change_label, label.change_type, split, bursts, windows)
 
 
-def _window(rows: pd.DataFrame, band: str) -> FloatArray:
+def _pixels(rows: pd.DataFrame, band: str) -> FloatArray:
     values = rows[[f"{band}_{k}" for k in range(9)]].to_numpy(np.float64)
     known = np.isfinite(values) & (values > 0)
-    mean = np.where(known, values, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    return np.where(known.sum(axis=1) >= 5, mean, np.nan).astype(np.float32)
+    return np.where(known, values, np.nan).astype(np.float32).reshape(-1, 3, 3)
+
+
+def _mean(pixels: FloatArray) -> FloatArray:
+    known = ~np.isnan(pixels)
+    count = known.sum(axis=(1, 2))
+    mean = np.where(known, pixels, 0).sum(axis=(1, 2), dtype=np.float64) / np.maximum(count, 1)
+    return np.where(count >= 5, mean, np.nan).astype(np.float32)
 
 
 def confirmed_on(site: Site, params: DetectParams, *, with_vv: bool) -> np.datetime64 | None:
@@ -114,6 +131,39 @@ def confirmed_on(site: Site, params: DetectParams, *, with_vv: bool) -> np.datet
     return None
 
 
+def distmetrics_on(site: Site) -> np.datetime64 | None:
+    """Day on which DIST-S1 would confirm a site, by distmetrics' Mahalanobis distance of VV and VH.
+
+    Its rule (method.md section 3): an image alerts from 2.5; confirmed where mean distance times
+    the squared number of alerts is 22.5 or more; a gap of more than 30 days begins anew.
+    """
+    from distmetrics import compute_mahalonobis_dist_2d
+
+    times, distances = [], []
+    for t, *powers in site.windows:
+        # Its own logit turns a list of images into one array, which its distance then refuses.
+        vh, vv = (logit(np.clip(a, 1e-4, 1 - 1e-4)) for a in powers)
+        past, now = np.flatnonzero(t < site.split), np.flatnonzero(t >= site.split)
+        if not now.size:
+            continue
+        found = compute_mahalonobis_dist_2d(
+            list(vv[past]), list(vh[past]), list(vv[now]), list(vh[now])
+        )
+        times.append(t[now])
+        distances.append([float(d[1, 1]) for d in found.dist])
+    when, distance = np.concatenate(times), np.concatenate(distances)
+    alerts: list[float] = []
+    last = site.split
+    for k in np.argsort(when, kind="stable"):
+        if not distance[k] >= ALERT:
+            continue
+        alerts = [*alerts, distance[k]] if when[k] - last <= GAP else [distance[k]]
+        last = when[k]
+        if np.mean(alerts) * len(alerts) ** 2 >= CONFIRMED:
+            return when[k]
+    return None
+
+
 def _judge(
     power: FloatArray,
     learned: npt.NDArray[np.intp],
@@ -132,6 +182,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--peers", action="store_true", help="distmetrics as well")
     options = parser.parse_args()
     sites = list(read(options.data))
     groups = {
@@ -144,12 +195,17 @@ def main() -> None:
     results = {}
     print("| rule | " + " | ".join(f"{k}, confirmed of {len(g)}" for k, g in groups.items()) + " |")
     print("|---|---|---|---|")
+    rules: dict[str, Callable[[Site], np.datetime64 | None]] = {}
     for name, preset, vv in (("deter_r", "deter_r", False), ("curupira, VH", "curupira", False),
                              ("curupira, VH + VV", "curupira", True)):  # fmt: skip
         params = DetectParams.from_preset(load(preset))
+        rules[name] = functools.partial(confirmed_on, params=params, with_vv=vv)
+    if options.peers:
+        rules["distmetrics 1.0.8, Mahalanobis"] = distmetrics_on
+    for name, rule in rules.items():
         row = {}
         for group, members in groups.items():
-            hits = sum(confirmed_on(s, params, with_vv=vv) is not None for s in members)
+            hits = sum(rule(s) is not None for s in members)
             n = len(members)
             low = float(beta.ppf(0.025, hits, n - hits + 1)) if hits else 0.0
             high = float(beta.ppf(0.975, hits + 1, n - hits)) if hits < n else 1.0
