@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from curupira.mining.classify import classify_scene
+from curupira.mining.classify import block_engine, classify_scene
 from curupira.mining.evaluate import evaluate, match
 from curupira.mining.model import MiningModel
 from curupira.mining.params import ClassifyParams, GridParams, ScoreParams
@@ -62,6 +62,7 @@ def look(models: dict[str, MiningModel], region: Region, places: Sequence[Place]
     """All models look at the same images of all tiles."""
     day = TAPAJOS_DAY if region.name == "tapajos" else region.land.test_date
     found: dict[str, list[Any]] = {name: [] for name in models}
+    engines = {n: block_engine(m, "auto", m.params.classify.stride_px) for n, m in models.items()}
     cells = []
     for place in places:
         tile = region.make(place)
@@ -69,7 +70,9 @@ def look(models: dict[str, MiningModel], region: Region, places: Sequence[Place]
         for name, model in models.items():
             rules = model.params.classify
             image = views.image(model.params)
-            seen = classify_scene(image, model, stride_px=rules.stride_px, threshold=0.5)
+            seen = classify_scene(
+                image, model, stride_px=rules.stride_px, threshold=0.5, engine=engines[name]
+            )
             found[name].append(squares_of(seen, _FLOOR, rules.merge_overlap, rules.squares))
         cells.extend(_reference(region, place, tile))
     crs = CRS[region.name]
@@ -107,7 +110,7 @@ def judge(
     found: Any, reference: Any, threshold: float, rule: str, rules: ClassifyParams | None
 ) -> dict[str, Any]:
     """Scores at one threshold; with ``rules`` also their rule for lone squares."""
-    params = ScoreParams(rule=rule, bootstrap=300)  # type: ignore[arg-type]
+    params = ScoreParams(rule=rule, bootstrap=200)  # type: ignore[arg-type]
     chosen = found[found.probability > threshold]
     if rules is not None:
         chosen = drop_lone(chosen, rules)
@@ -215,7 +218,7 @@ def main() -> None:
         "--variants", type=int, nargs="+", default=[0], help=f"0-{len(VARIANTS) - 1}"
     )
     parser.add_argument("--dates", type=int, default=7, help="dates of each point (paper: 7)")
-    parser.add_argument("--epochs", type=int, default=8, help="of 104-pixel patches")
+    parser.add_argument("--epochs", type=int, default=8, help="of 104-pixel patches (paper: 30)")
     parser.add_argument("--small-epochs", type=int, default=12, help="of 52-pixel patches")
     parser.add_argument("--tiles", type=int, default=6, help="of each kind, of 7.28 km")
     parser.add_argument("--threads", type=int, default=2)

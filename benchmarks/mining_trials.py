@@ -42,6 +42,9 @@ class Trial:
         )
 
 
+#: Windows of 520 m at 10 m, each one square; the last epoch, at a constant step.
+SQUARES = {"pixel_m": 10.0, "stride_px": 52, "squares": "whole", "decay": "none"}
+
 #: By name. Every step of the ablation differs by one thing from a row above it.
 TRIALS: dict[str, Trial] = {
     "unesp_2025": Trial("unesp_2025"),
@@ -50,9 +53,9 @@ TRIALS: dict[str, Trial] = {
     "one_date": Trial("curupira", {"bands": ["vv", "vh", "pa"], "lee": "linear"}),
     "no_augment": Trial("curupira", {"augment": False}),
     "attention": Trial("curupira", {"pooling": "attention"}),
-    "whole_520": Trial(
-        "curupira", {"pixel_m": 10.0, "stride_px": 52, "squares": "whole", "patience": 0}
-    ),
+    "constant_step": Trial("curupira", {"decay": "none"}),
+    "whole_520": Trial("curupira", SQUARES),
+    "context_520": Trial("curupira_context", SQUARES),
 }
 
 

@@ -31,7 +31,7 @@ from curupira.mining.network import (
 from curupira.mining.overlap import SharedWindows, can_share
 from curupira.mining.params import MiningParams
 from curupira.mining.scene import fill_missing
-from curupira.mining.train import fit, validation_metrics
+from curupira.mining.train import fit, step_factor, validation_metrics
 
 PRESET = presets.load("unesp_2025", "mining")
 PARAMS = MiningParams.from_preset(PRESET)
@@ -81,6 +81,23 @@ def test_the_fused_training_step_is_pytorch_s(channels):
     for expected, found in pairs:
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
     assert ours.num_batches_tracked == 2
+
+
+def test_the_step_falls_as_a_half_cosine():
+    rng = np.random.default_rng(3)
+    bands = rng.normal(0, 1, (48, 3, 16, 16)).astype(np.float32)
+    index = pd.DataFrame({"point": np.arange(48), "label": np.arange(48) % 2})
+    data, train = PatchSet(bands, index, "x"), np.arange(48) < 40
+    small = {"size_px": 16, "epochs": 8, "filters": [4, 4, 4], "dense": 8}
+    losses = []
+    for name in ("none", "cosine"):
+        params = MiningParams.from_preset(PRESET.replace(**small, decay=name))
+        losses.append(fit(data, train, ~train, params, seed=1).history.validation_loss)
+    # The first epoch has the whole step, the others less and less.
+    assert losses[0][0] == losses[1][0]
+    assert losses[0][1] != losses[1][1]
+    factor = step_factor(params.training)
+    assert [factor(n) for n in (0, 4, 8)] == pytest.approx([1.0, 0.5, 0.0])
 
 
 def test_cells_answer_for_their_patch():

@@ -106,6 +106,9 @@ class TrainingParams(_Section):
     )
     batch_size: int = Field(ge=2, le=4096, description=f"Patches a step. Source: {_PAPER}.")
     epochs: int = Field(ge=1, le=10_000, description=f"Passes. Source: {_PAPER}.")
+    decay: Literal["none", "cosine"] = Field(
+        description="Whether Adam's step falls to 0 over the epochs, as a half cosine. Source: own."
+    )
     zscore: Literal["training", "patch"] = Field(
         description="Whose mean and sd the z-score takes. Source: own."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ from curupira.errors import ConfigError, InputError
 from curupira.mining import estimates
 from curupira.mining.dataset import PatchSet, band_statistics, batches
 from curupira.mining.network import MINE, MiningNetwork, Scorer, focal_loss
-from curupira.mining.params import MiningParams
+from curupira.mining.params import MiningParams, TrainingParams
 from curupira.mining.scene import fill_missing
 from curupira.progress import Report, silent
 
@@ -149,10 +150,12 @@ def _epochs(
         eps=options.adam_epsilon,
     )
     generator = torch.Generator().manual_seed(seed)
+    steps = torch.optim.lr_scheduler.LambdaLR(optimiser, step_factor(options))
     history = History()
     best, best_epoch, best_state = np.inf, 0, copy.deepcopy(network.state_dict())
     for epoch in range(1, options.epochs + 1):
         _one_epoch(network, optimiser, sides, params, generator, history)
+        steps.step()
         found, loss = _probabilities(network, sides.validation, sides.validation_labels, params)
         right = (found > _HALF) == (sides.validation_labels.cpu().numpy() == MINE)
         history.validation_loss.append(loss)
@@ -168,6 +171,13 @@ def _epochs(
         network.load_state_dict(best_state)
         return history, best_epoch
     return history, options.epochs
+
+
+def step_factor(options: TrainingParams) -> Callable[[int], float]:
+    """What the step is multiplied by in an epoch, counted from 0."""
+    if options.decay == "none":
+        return lambda epoch: 1.0
+    return lambda epoch: float((1 + np.cos(np.pi * epoch / options.epochs)) / 2)
 
 
 def _one_epoch(
