@@ -238,6 +238,10 @@ def test_anybody_filters_opens_and_sends_on_a_warning(visits: Visits) -> None:
     expect(items).to_have_count(1)
     expect(page.get_by_label("Least area (ha)")).to_have_value(least)
 
+    feed = page.get_by_role("link", name="Atom (GeoRSS)").get_attribute("href") or ""
+    assert "bbox=" in feed, "a subscription to what the map shows"
+    assert page.request.get(feed).text().count("<entry>") == 1
+
     with page.expect_download() as download:
         page.get_by_role("link", name="Download what is shown").click()
     saved = Path(download.value.path()).read_text(encoding="utf-8")
