@@ -122,6 +122,25 @@ def test_tiles(tmp_path):
         open_dem(tmp_path / "none")
 
 
+def test_tiles_that_only_touch_have_no_seam(dem, tmp_path):
+    """As Copernicus' tiles: cut between two columns and two rows, heights are the whole's."""
+    folder = tmp_path / "tiles"
+    folder.mkdir()
+    with rasterio.open(dem) as source:
+        middle_y, middle_x = source.height // 2, source.width // 2
+        for n, (y, x) in enumerate([(0, 0), (0, middle_x), (middle_y, 0), (middle_y, middle_x)]):
+            part = source.read(1)[y:, x:] if n == 3 else source.read(1)[y : y + middle_y, x:]
+            part = part[:, :middle_x] if x == 0 else part
+            moved = source.transform @ Affine.translation(x, y)
+            shape = {"height": part.shape[0], "width": part.shape[1], "transform": moved}
+            with rasterio.open(folder / f"{n}.tif", "w", **(source.profile | shape)) as tile:
+                tile.write(part, 1)
+    whole, _ = read_heights(open_dem(dem, geoid="none"), BOX)
+    tiles, gap = read_heights(open_dem(folder, geoid="none"), BOX)
+    assert not gap.any()
+    np.testing.assert_allclose(tiles, whole, atol=1e-3)
+
+
 def test_gaps_are_sea_level_or_refused(tmp_path):
     west, south, east, north = bounds()
     half = write_dem(tmp_path / "half.tif", (west, south, (west + east) / 2, north), hills)
