@@ -45,7 +45,7 @@ class RadarScene:
     day: date | None
     grid: GeoBox
     read: Callable[[Window], tuple[FloatArray, FloatArray]]
-    extra: Mapping[str, Callable[[Window], FloatArray]] = field(default_factory=dict)
+    extra: Mapping[str, Callable[[Window], FloatArray]] = field(default_factory=dict, hash=False)
 
     @property
     def window(self) -> Window:
