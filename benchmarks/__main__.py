@@ -14,6 +14,7 @@ HERE = Path(__file__).parent
 SAMPLES = HERE.parent / "samples" / "rtc-10SGD"
 BENCHMARKS: dict[str, list[str]] = {
     "detect_core": [],
+    "kernels": [],
     "full_scene": [],
     "mining_throughput": [],
     "quantisation": ["--data", str(SAMPLES)],

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from curupira.errors import ConfigError
@@ -67,13 +68,38 @@ class Window:
         )
 
 
-def split(window: Window, size: int) -> Iterator[Window]:
-    """Cut a window into blocks aligned to whole multiples of ``size`` pixels; none if empty."""
+def split(window: Window, size: int, offset: int = 0) -> Iterator[Window]:
+    """Cut a window at ``offset`` pixels after whole multiples of ``size``; none if empty.
+
+    No block is thinner than ``offset``: it belongs to its neighbour, which is larger by so much.
+    """
     if window.empty:
         return
-    for y in range(window.y0 // size * size, window.y1, size):
-        for x in range(window.x0 // size * size, window.x1, size):
-            yield Window(y, y + size, x, x + size).intersect(window)
+    rows = _cuts(window.y0, window.y1, size, offset)
+    columns = _cuts(window.x0, window.x1, size, offset)
+    for y0, y1 in pairwise(rows):
+        for x0, x1 in pairwise(columns):
+            yield Window(y0, y1, x0, x1)
+
+
+def _cuts(first: int, last: int, size: int, offset: int) -> list[int]:
+    start = (first - offset) // size * size + offset + size
+    inner = (c for c in range(start, last, size) if c - first > offset and last - c > offset)
+    return [first, *inner, last]
+
+
+def shares(window: Window, size: int) -> Iterator[Window]:
+    """Cut a window into as few blocks of nearly one size as have sides of at most ``size``."""
+    rows, columns = window.shape
+    down, across = max(1, -(-rows // size)), max(1, -(-columns // size))
+    for k in range(down):
+        for j in range(across):
+            yield Window(
+                window.y0 + rows * k // down,
+                window.y0 + rows * (k + 1) // down,
+                window.x0 + columns * j // across,
+                window.x0 + columns * (j + 1) // across,
+            )
 
 
 def parse_memory(text: str, *, where: str = "[compute] memory") -> int:
@@ -127,6 +153,16 @@ def executor(scheduler: str = "", workers: int = 0) -> Iterator[Executor]:
         return
     with _client(scheduler) as client:
         yield lambda function, items: _on_dask(client, function, items)
+
+
+#: Workers that an external scheduler is taken to have: they may come and go.
+_EXTERNAL = 16
+
+
+def workers_of(scheduler: str) -> int:
+    """Tasks that a Dask scheduler of `executor` works on at once, as far as its name tells."""
+    kind, _, number = scheduler.partition(":")
+    return int(number) if kind == "local" and number.isdigit() else _EXTERNAL
 
 
 def _bounded(

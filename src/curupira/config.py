@@ -7,7 +7,6 @@ import json
 import math
 import re
 import tomllib
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -19,6 +18,7 @@ from pydantic.fields import FieldInfo
 from shapely.geometry.base import BaseGeometry
 
 from curupira import presets
+from curupira.algorithm import AlgorithmParams
 from curupira.deliver.params import DeliveryParams, check_name, with_rule
 from curupira.errors import ConfigError
 from curupira.grid import check_area, make_grid
@@ -76,22 +76,6 @@ class GridParams(_Section):
     resolution_m: float = Field(20.0, ge=5, le=100, description="Pixel size, metres")
     tile_px: int = Field(
         512, ge=64, le=4096, description="Side of a work tile, pixels; results do not depend on it"
-    )
-
-
-class AlgorithmParams(_Section):
-    """How disturbance is detected."""
-
-    preset: str = Field(
-        presets.DEFAULT,
-        description="Preset name, or path of a .toml preset; deter_r is the published method",
-        json_schema_extra=PLACE,
-    )
-    monitor_since: date = Field(
-        date(2020, 1, 1), description="Acquisitions before this day are only learned from"
-    )
-    override: dict[str, str | bool | int | float] = Field(
-        {}, description='Preset options changed for this area, e.g. { season = "none" }'
     )
 
 
@@ -206,6 +190,9 @@ class Monitor(_Section):
         # Masks count by their pixels (``MaskSet.hash``), not by where their layers came from.
         document["grid"].pop("tile_px")
         document["source"].pop("catalogue", None)
+        if not document["algorithm"]["frozen_days"]:
+            # Off, it is as if there were none.
+            del document["algorithm"]["frozen_days"]
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curupira.blocks import Window, executor, parse_memory, split
+from curupira.blocks import Window, executor, parse_memory, shares, split, workers_of
 from curupira.errors import ConfigError, InputError
 
 SIZES = st.integers(0, 40)
@@ -31,6 +31,38 @@ def test_blocks_cover_a_window_once(window, size):
     expected = np.zeros((80, 80), int)
     expected[window.slices] = 1
     np.testing.assert_array_equal(count, expected)
+
+
+@given(windows(), st.integers(1, 17), st.integers(1, 6))
+def test_shifted_blocks_begin_behind_a_multiple_and_are_no_slivers(window, size, offset):
+    count = np.zeros((80, 80), int)
+    for block in split(window, size, offset):
+        for first, last, of in (
+            (block.y0, block.y1, (window.y0, window.y1)),
+            (block.x0, block.x1, (window.x0, window.x1)),
+        ):
+            assert first == of[0] or first % size == offset % size
+            assert last - first > min(offset, size - 1, of[1] - of[0] - 1)
+            assert last - first <= size + 2 * offset
+        count[block.slices] += 1
+    assert count.sum() == count[window.slices].sum() == window.shape[0] * window.shape[1]
+    assert count.max(initial=0) <= 1
+
+
+@given(windows(), st.integers(1, 17))
+def test_shares_are_of_one_size_as_far_as_pixels_allow(window, size):
+    blocks = list(shares(window, size))
+    sides = [[b.shape[axis] for b in blocks] for axis in (0, 1)]
+    assert all(max(s) <= size and max(s) - min(s) <= 1 for s in sides)
+    count = np.zeros((80, 80), int)
+    for block in blocks:
+        count[block.slices] += 1
+    assert count.sum() == count[window.slices].sum() == window.shape[0] * window.shape[1]
+
+
+def test_a_local_cluster_tells_its_workers_by_its_name():
+    assert workers_of("local:3") == 3
+    assert workers_of("tcp://host:8786") > 1
 
 
 @given(windows(), windows())

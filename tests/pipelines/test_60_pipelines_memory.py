@@ -16,11 +16,13 @@ from curupira.blocks import Window, executor
 from curupira.codes import OrbitState
 from curupira.cog import write_cog
 from curupira.cube.archive import Cube
+from curupira.cube.layout import CHUNK
 from curupira.grid import LONLAT, project
 from curupira.pipelines.corrections import Correction, corrected
 from curupira.pipelines.images import Detector, hold, read_block, usable_image
 from curupira.pipelines.masks import MONITORED, ZONES, MaskSet
-from curupira.pipelines.warn import Detection, detect_acquisition, region_size
+from curupira.pipelines.regions import region_size
+from curupira.pipelines.warn import Detection, detect_acquisition
 from curupira.records import Acquisition, Asset, Scene
 
 CRS = "EPSG:32721"
@@ -137,8 +139,20 @@ def test_memory_decides_how_much_is_read_at_once_and_no_result(
     detector, known = large
     few, held = detected(detector, known)
     much = replace(detector, memory=20 * MEMORY)
-    assert region_size(much, []) > region_size(detector, [])
+    whole = Window(0, ROWS, 0, COLUMNS)
+    assert region_size(much, [], whole) > region_size(detector, [], whole)
     many, held_more = detected(much, known)
     assert held_more > 1.5 * held
     assert plain(few) == plain(many)
     assert few.monitored_km2 == many.monitored_km2 > 0
+
+
+@pytest.mark.parametrize(
+    ("workers", "side", "chunks"), [(1, 8, 4), (2, 4, 2), (8, 4, 1), (64, 2, 1)]
+)
+def test_small_areas_are_cut_so_that_all_have_work(
+    large: tuple[Detector, list[Acquisition]], workers: int, side: int, chunks: int
+) -> None:
+    detector = replace(large[0], memory=100 * MEMORY, workers=workers)
+    area = Window(0, side * CHUNK, 0, side * CHUNK)
+    assert region_size(detector, [], area) == chunks * CHUNK

@@ -140,7 +140,14 @@ def despeckle(power: FloatArray, keep: BoolArray, params: SpeckleParams) -> Floa
         kept = quegan_yu(power, window=params.expectation_window, kind=kind, keep=keep)
     else:
         kept = power[keep]
+    return filter_speckle(kept, params)
+
+
+def filter_speckle(kept: FloatArray, params: SpeckleParams) -> FloatArray:
+    """Refined Lee on each image, in place, where the preset asks for it."""
     if params.refined_lee == "none":
         return kept
     side: Literal["scripts", "nearest"] = params.refined_lee
-    return np.stack([refined_lee(image, side=side, clamp=params.lee_clamp) for image in kept])
+    for image in kept:
+        image[:] = refined_lee(image, side=side, clamp=params.lee_clamp)
+    return kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import date
 from typing import cast
@@ -15,8 +16,9 @@ from curupira.detect.baseline import Baseline, baselines, in_place, one_baseline
 from curupira.detect.confirm import confidence
 from curupira.detect.evidence import accumulate, distance_prior, evidence_confidence
 from curupira.detect.exceedance import MAX_ALERTS, NO_FLAG, Exceedance, exceedance
+from curupira.detect.frozen import frozen_baseline
 from curupira.detect.params import DetectParams
-from curupira.detect.periods import days_since_2020
+from curupira.detect.periods import days_since_2020, periods
 from curupira.detect.screen import screen_images
 from curupira.detect.shadow import reconstruct
 from curupira.detect.threshold import threshold_db
@@ -79,6 +81,7 @@ def block_layers(
     *,
     distance_m: npt.NDArray[np.floating] | None = None,
     forest: BoolArray | None = None,
+    frozen: FloatArray | None = None,
 ) -> Layers:
     """Warning layers of a block for one detection date.
 
@@ -95,6 +98,9 @@ def block_layers(
         ``(y, x)`` distance to known deforestation, metres, NaN unknown; None: Tmin everywhere.
     forest
         ``(y, x)``; elsewhere nothing is observed. None: everywhere. Filters look beyond it.
+    frozen
+        State of an earlier day (``frozen.freeze``) that all images, of the detection period and
+        one orbit, are compared with; None: the method.
 
     Raises
     ------
@@ -121,11 +127,15 @@ def block_layers(
     )
     said: list[tuple[npt.NDArray[np.int32], FloatArray]] = []
     views: list[tuple[Deviation, npt.NDArray[np.int32], bool]] = []
-    for images, learning in baselines(block.times, block.orbit, on, params):
+    for images, learning in _sets(block, on, params, frozen is not None):
         lia = None if block.lia_deg is None else block.lia_deg[images]
         vh = _screened(block.vh[in_place(images)], block, learning, params)
-        part = one_baseline(vh, block.times[images], learning, lia, params)
-        days = days_since_2020(block.times[images][~learning])
+        times = block.times[images]
+        if frozen is None:
+            part = one_baseline(vh, times, learning, lia, params)
+        else:
+            part = frozen_baseline(vh, times, lia, frozen, params)
+        days = days_since_2020(times[~learning])
         other = exceedance(part.db, part.reference_db, drop, days)
         reference, found = _merge(reference, found, part.reference_db, other)
         if part.ratio is not None:
@@ -149,6 +159,18 @@ def block_layers(
         threshold_db=np.array(drop),
         confidence=score,
     )
+
+
+def _sets(
+    block: StackBlock, on: date, params: DetectParams, frozen: bool
+) -> Iterator[tuple[npt.NDArray[np.intp], BoolArray]]:
+    """As ``baselines``; with a frozen state there is nothing to learn from."""
+    if not frozen:
+        yield from baselines(block.times, block.orbit, on, params)
+        return
+    images = np.flatnonzero(periods(on, params.period).masks(block.times)[1])
+    if images.size:
+        yield images, np.zeros(images.size, dtype=np.bool_)
 
 
 def _screened(

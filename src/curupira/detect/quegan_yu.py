@@ -103,6 +103,11 @@ def quegan_yu(
     return out
 
 
+def common_factor(stack: Float32, *, window: int, kind: Expectation) -> Float32:
+    """Mean over time of image / expectation ``(y, x)``: what `quegan_yu` multiplies by."""
+    return _filter(stack, window, kind, np.zeros(len(stack), dtype=np.bool_))[1]
+
+
 def _filter(
     stack: Float32, window: int, kind: Expectation, kept: npt.NDArray[np.bool_]
 ) -> tuple[Float32, Float32]:

@@ -112,7 +112,7 @@ def stabilise_db(
     InputError
         If the lengths do not agree or no image is left to fit.
     """
-    return _stabilise(db, years, fit, recentre, linear=False)
+    return _stabilise(db, years, fit, recentre, linear=False)[0]
 
 
 def stabilise(
@@ -126,7 +126,30 @@ def stabilise(
 
     Zero and negative power is missing.
     """
-    return _stabilise(stack, years, fit, recentre, linear=True)
+    return _stabilise(stack, years, fit, recentre, linear=True)[0]
+
+
+def stabilise_keeping(
+    stack: Float32,
+    years: npt.NDArray[np.float64],
+    fit: npt.NDArray[np.bool_],
+    *,
+    recentre: Recentre,
+) -> tuple[Float32, Float32]:
+    """`stabilise`, and what it took out: (3, y, x) level, cosine and sine, in octaves.
+
+    An octave is a factor of 2. NaN where the season is unknown.
+    """
+    return _stabilise(stack, years, fit, recentre, linear=True, keep=True)
+
+
+def stabilise_by(stack: Float32, years: npt.NDArray[np.float64], season: Float32) -> Float32:
+    """Remove a season found by `stabilise_keeping` from images (t, y, x) of linear power.
+
+    Of the images it was found on, the result is that of `stabilise`, bit for bit.
+    """
+    fit = np.ones(len(stack), dtype=np.bool_)
+    return _stabilise(stack, years, fit, "intercept", linear=True, season=season)[0]
 
 
 def _stabilise(
@@ -136,7 +159,9 @@ def _stabilise(
     recentre: Recentre,
     *,
     linear: bool,
-) -> Float32:
+    keep: bool = False,
+    season: Float32 | None = None,
+) -> tuple[Float32, Float32]:
     if not len(stack) == len(years) == len(fit):
         raise InputError(
             f"{len(stack)} images, {len(years)} times and {len(fit)} fit flags do not agree"
@@ -149,9 +174,24 @@ def _stabilise(
     gram = design[used].astype(np.float64)
     flat, pixels = strips_of(stack)
     out = np.empty_like(flat)
-    network = median_network(len(used))
-    _stabilise_strips(flat, design, used, gram.T @ gram, recentre == "median", network, linear, out)
-    return out[:, :pixels].reshape(stack.shape)
+    network = median_network(len(used) if recentre == "median" else 1)
+    kept = np.empty((3, flat.shape[1] if keep else 0), np.float32)
+    if season is not None:
+        kept = strips_of(season)[0]
+    _stabilise_strips(
+        flat,
+        design,
+        used,
+        gram.T @ gram,
+        recentre == "median",
+        network,
+        linear,
+        season is not None,
+        kept,
+        out,
+    )
+    found = kept[:, :pixels].reshape(3, *stack.shape[1:]) if keep else kept
+    return out[:, :pixels].reshape(stack.shape), found
 
 
 @kernel
@@ -267,6 +307,23 @@ def _recentre_strip(
 
 
 @kernel
+def _keep(fit: Float32, kept: Float32, first: int) -> None:
+    if kept.shape[1] > 0:
+        kept[:, first : first + LANES] = fit
+
+
+@kernel
+def _to_octaves(source: Float32, target: Float32, width: int, linear: bool) -> None:
+    wide()
+    if linear:
+        for i in range(width):
+            target[i] = log2(source[i])
+    else:
+        for i in range(width):
+            target[i] = source[i] / DB_PER_OCTAVE
+
+
+@kernel
 def _stabilise_strips(
     stack: Float32,
     design: Float32,
@@ -275,8 +332,12 @@ def _stabilise_strips(
     median: bool,
     network: npt.NDArray[np.int64],
     linear: bool,
+    known: bool,
+    kept: Float32,
     out: Float32,
 ) -> None:
+    # ``kept`` (3, pixel) holds the coefficients if they are ``known``, else receives them; it may
+    # have no pixels where nobody asks for them.
     wide()
     dates, pixels = stack.shape
     octaves = scratch(dates * _CHUNK).reshape(dates, _CHUNK)
@@ -289,22 +350,20 @@ def _stabilise_strips(
         width = min(_CHUNK, pixels - p0)
         strips = (width + LANES - 1) // LANES
         for t in range(dates):
-            source, target = stack[t, p0:], octaves[t]
-            if linear:
-                for i in range(width):
-                    target[i] = log2(source[i])
-            else:
-                for i in range(width):
-                    target[i] = source[i] / DB_PER_OCTAVE
+            _to_octaves(stack[t, p0:], octaves[t], width, linear)
         for k in range(strips):
             x0 = min(k * LANES, width - LANES)
             fit = fitted[k]
+            if known:
+                fit[:] = kept[:, p0 + x0 : p0 + x0 + LANES]
+                continue
             _fit_strip(octaves, x0, design, used, gram, sums, fit)
             if median:
                 _recentre_strip(octaves, x0, used, network, wires, work, fit[0])
             else:
                 # An ill-conditioned pixel is NaN through all its coefficients; others keep theirs.
                 fit[0] = np.float32(0)
+            _keep(fit, kept, p0 + x0)
         for t in range(dates):
             c = design[t, 1]
             s = design[t, 2]

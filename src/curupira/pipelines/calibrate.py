@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -36,7 +35,7 @@ from curupira.pipelines import masks
 from curupira.pipelines.corrections import as_known
 from curupira.pipelines.images import Detector, Image, rasterise, read_block, usable_image
 from curupira.pipelines.masks import MONITORED
-from curupira.pipelines.warn import COPIES
+from curupira.pipelines.regions import COPIES
 from curupira.progress import Report, silent
 from curupira.records import group_acquisitions
 from curupira.report.distance import DistanceView, distance_figure
@@ -149,7 +148,6 @@ def calibrate(
         workspace,
         as_known(Cube.open(workspace.cube_path, grid).reader(), accepted, params, grid),
         masks.load(workspace, now),
-        threads=workspace.monitor.compute.threads or os.cpu_count() or 1,
     )
     crs = str(detector.grid.crs)
     warned = [project(g, SIRGAS_2000, crs).buffer(WARNED_M) for g in shapes]

@@ -103,7 +103,11 @@ class CorrectedReader(CubeReader):
         """As ``CubeReader.holding``; a moved image is held where its ground lies."""
         moves = {name: max(abs(c.move_y), abs(c.move_x)) for name, c in self.corrections.items()}
         return super().holding(
-            {key: w.grow(moves.get(key[1], 0), self.whole) for key, w in wanted.items()}
+            {
+                # What is not wanted of an image, its move makes no more wanted.
+                key: w if w.empty else w.grow(moves.get(key[1], 0), self.whole)
+                for key, w in wanted.items()
+            }
         )
 
     def read(self, orbit: int, scene_id: str, band: str, window: Window) -> npt.NDArray[np.float32]:

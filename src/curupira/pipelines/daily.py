@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 import uuid
@@ -140,14 +139,11 @@ class Run:
         try:
             intake.refuse(found.refused)
             compute = self.workspace.monitor.compute
-            threads = compute.threads or os.cpu_count() or 1
             scheduler = (
                 compute.scheduler if self.options.scheduler is None else self.options.scheduler
             )
-            detector = Detector.of(
-                self.workspace, cube.reader(), mask_set, threads=1 if scheduler else threads
-            )
-            with executor(scheduler, threads) as run_blocks:
+            detector = Detector.of(self.workspace, cube.reader(), mask_set, scheduler)
+            with executor(scheduler, compute.threads) as run_blocks:
                 self._nights(found, cube, detector, run_blocks, intake)
             if self.options.until is None:
                 with self.store.transaction() as session:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,7 +15,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.features import rasterize
 from shapely.geometry.base import BaseGeometry
 
-from curupira.blocks import Window, parse_memory
+from curupira.blocks import Window, parse_memory, workers_of
 from curupira.codes import OrbitState
 from curupira.config import Workspace
 from curupira.cube.reader import CubeReader
@@ -47,13 +48,19 @@ class Detector:
     tile_px: int
     memory: int
     threads: int
+    workers: int = 1
 
     @classmethod
     def of(
-        cls, workspace: Workspace, reader: CubeReader, masks: MaskSet, *, threads: int = 1
+        cls, workspace: Workspace, reader: CubeReader, masks: MaskSet, scheduler: str = ""
     ) -> Detector:
-        """Detector of a workspace. ``threads``: so many blocks at once share the memory."""
+        """Detector of a workspace.
+
+        ``threads`` work at once in this process and share the memory: one a process with a Dask
+        ``scheduler``. ``workers`` work at once altogether.
+        """
         monitor = workspace.monitor
+        threads = 1 if scheduler else monitor.compute.threads or os.cpu_count() or 1
         return cls(
             grid=workspace.grid,
             preset=workspace.preset,
@@ -63,6 +70,7 @@ class Detector:
             tile_px=monitor.grid.tile_px,
             memory=parse_memory(monitor.compute.memory),
             threads=threads,
+            workers=workers_of(scheduler) if scheduler else threads,
         )
 
     @property
@@ -98,7 +106,7 @@ def select_images(
         for a in known
         if span.learning[0] <= a.day
         and a.acquired <= acquisition.acquired
-        and (params.period.orbits == "all" or _track(a) == _track(acquisition))
+        and (params.period.orbits == "all" or track(a) == track(acquisition))
     ]
 
 
@@ -131,6 +139,18 @@ def season_refusal(
     return None
 
 
+def has_baseline(
+    acquisition: Acquisition, images: Sequence[Acquisition], params: DetectParams
+) -> bool:
+    """Whether there are images enough to compare an acquisition with."""
+    try:
+        return any(
+            True for _ in baselines(_times(images), _orbits(images), acquisition.day, params)
+        )
+    except InputError:
+        return False
+
+
 def _times(images: Sequence[Acquisition]) -> npt.NDArray[np.datetime64]:
     return np.array([naive_utc(a.acquired) for a in images], dtype="datetime64[ns]")
 
@@ -147,7 +167,8 @@ def _orbits(images: Sequence[Acquisition]) -> npt.NDArray[np.int32]:
     return np.array(numbers, dtype=np.int32)
 
 
-def _track(acquisition: Acquisition) -> tuple[str, int]:
+def track(acquisition: Acquisition) -> tuple[str, int]:
+    """Sensor and relative orbit: acquisitions of one track are compared with each other."""
     return acquisition.sensor, acquisition.relative_orbit
 
 
@@ -192,19 +213,36 @@ def _read_image(
     detector: Detector, image: Image, window: Window, out: Mapping[str, npt.NDArray[np.float32]]
 ) -> None:
     """Fill the bands of one acquisition; what no scene shows is NaN."""
-    for values in out.values():
-        values.fill(np.nan)
+    blank = True
     for scene, around, usable in _views(image):
         part = around.intersect(window)
         good = None if part.empty else _good_pixels(detector, scene, usable, part)
         if good is None:
             continue
+        if blank and part == window and good.all():
+            # Most blocks of most images: all of it, and nothing to look for first.
+            for name, values in out.items():
+                there = name == "vh" or name in scene.assets
+                orbit, scene_id = scene.relative_orbit, scene.scene_id
+                values[:] = detector.reader.read(orbit, scene_id, name, part) if there else np.nan
+            blank = False
+            continue
+        if blank:
+            _clear(out)
+            blank = False
         place = part.relative_to(window).slices
         gaps = good & np.isnan(out["vh"][place])
         for name in out if gaps.any() else ():
             if name == "vh" or name in scene.assets:
                 values = detector.reader.read(scene.relative_orbit, scene.scene_id, name, part)
                 np.copyto(out[name][place], values, where=gaps)
+    if blank:
+        _clear(out)
+
+
+def _clear(out: Mapping[str, npt.NDArray[np.float32]]) -> None:
+    for values in out.values():
+        values.fill(np.nan)
 
 
 def _good_pixels(

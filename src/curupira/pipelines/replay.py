@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -102,19 +101,13 @@ def replay(
         mask_set = masks.load(workspace, utc_now())
         _check(run, workspace, mask_set)
         compute = workspace.monitor.compute
-        threads = compute.threads or os.cpu_count() or 1
         reader = cube.reader(None if expired else run.cube_snapshot)
-        detector = Detector.of(
-            workspace,
-            reader,
-            mask_set,
-            threads=1 if compute.scheduler else threads,
-        )
+        detector = Detector.of(workspace, reader, mask_set, compute.scheduler)
         with store.reading() as session:
             # What came after the run is not in its snapshot.
             there = {name for orbit in reader.orbits() for name in reader.scene_ids(orbit)}
             scenes = [row for row in held(session) if row.scene.scene_id in there]
-        with executor(compute.scheduler, threads) as run_blocks:
+        with executor(compute.scheduler, compute.threads) as run_blocks:
             archive = Archive(workspace, detector, run_blocks, scenes, keep=False)
             found = _play(store, archive, run.run_id, report)
     return Replay(run.run_id, found, expired)

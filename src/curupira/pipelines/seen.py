@@ -59,18 +59,19 @@ def seen_layers(
     layers, zones, sar_mask
         ``(y, x)`` of that part: the detection's layers, the mask's zones, warnings made before.
     """
-    index = (slice(None), *inner.slices)
-    valid = np.isfinite(block.vh[index])
-    if block.lia_deg is not None:
-        valid &= lia_mask(block.lia_deg[index], params.geometry)
     last = np.full(inner.shape, NO_FLAG, dtype=np.int32)
+    now = np.zeros(inner.shape, dtype=bool)
     days = days_since_2020(block.times)
-    for day, image in zip(days[::-1], valid[::-1], strict=True):
+    for k in reversed(range(len(days))):
         unseen = last == NO_FLAG
         if not unseen.any():
             break
-        last[unseen & image] = day
-    now = valid[-1] if len(valid) else np.zeros(inner.shape, dtype=bool)
+        valid = np.isfinite(block.vh[(k, *inner.slices)])
+        if block.lia_deg is not None:
+            valid &= lia_mask(block.lia_deg[(k, *inner.slices)], params.geometry)
+        last[unseen & valid] = days[k]
+        if k == len(days) - 1:
+            now = valid
     code = np.where(now, Seen.OBSERVED, Seen.NOT_OBSERVED).astype(np.uint8)
     code[now & (layers.n_alerts == NOT_OBSERVED)] = Seen.NOT_JUDGED
     code[(zones == MASKED) | sar_mask] = Seen.MASKED

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from shapely.geometry.base import BaseGeometry
 
-from curupira.blocks import Executor, Window, split
+from curupira.blocks import Executor, Window, shares, split
 from curupira.codes import NOT_OBSERVED, IntensityClass, Status
-from curupira.cube.layout import CHUNK
 from curupira.detect.layers import Layers, block_layers
+from curupira.pipelines.frozen import State
 from curupira.pipelines.images import (
     Detector,
     Image,
@@ -28,19 +28,13 @@ from curupira.pipelines.images import (
     usable_image,
 )
 from curupira.pipelines.masks import MASKED, MONITORED
+from curupira.pipelines.regions import region_size, tile_size
 from curupira.pipelines.seen import SeenLayers, seen_layers
 from curupira.records import Acquisition, Observation
 from curupira.units import FLAG_EPOCH
 from curupira.vectorise.params import VectoriseParams
 from curupira.vectorise.pixels import AlertPixels
 from curupira.vectorise.polygons import extract
-
-#: Arrays of the stack's size alive at once in a block (stack, dB, stabilised, filtered, scratch).
-COPIES = 6
-#: Bytes a pixel of a block's results, and the results of a thread that wait to be written.
-_RESULT_BYTES, _RESULTS = 32, 2
-#: Side of a region in chunks of the cube. The halo of a region of n x n chunks touches (n + 2)^2.
-_REGION_CHUNKS = 4
 
 
 @dataclass(frozen=True)
@@ -52,6 +46,7 @@ class Task:
     day: date
     window: Window
     sar_mask: npt.NDArray[np.bool_]
+    frozen: State | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +79,7 @@ def detect_acquisition(
     sar_mask: Sequence[BaseGeometry],
     run_blocks: Executor,
     on_block: Callable[[Window, Layers, SeenLayers], None],
+    frozen: State | None = None,
 ) -> Detection:
     """Compare an acquisition with its own past, and return what changed.
 
@@ -95,14 +91,16 @@ def detect_acquisition(
         Geometries in the grid's CRS of earlier warnings that are not to be warned again.
     on_block
         Called with every block's layers, and what was seen of it, for the raster product.
+    frozen
+        State that the images, of the detection period alone, are compared with; None: the method.
     """
     outline = footprint(acquisition, detector.grid)
     area = bounding_window(outline, detector.grid)
     stack = tuple(usable_image(a, detector) for a in images)
     masked = rasterise(sar_mask, detector.grid, area)
     tasks = (
-        Task(detector, stack, acquisition.day, w, masked[w.relative_to(area).slices])
-        for w in split(area, region_size(detector, stack))
+        Task(detector, stack, acquisition.day, w, masked[w.relative_to(area).slices], frozen)
+        for w in split(area, region_size(detector, stack, area), detector.params.halo)
     )
     chunks: list[AlertPixels] = []
     counts = np.zeros(3, dtype=np.int64)
@@ -134,7 +132,7 @@ def detect_region(task: Task) -> list[BlockResult]:
                 sar_mask=task.sar_mask[window.relative_to(task.window).slices],
             )
         )
-        for window in split(task.window, tile_size(detector, len(task.images)))
+        for window in shares(task.window, tile_size(detector, len(task.images)))
     ]
 
 
@@ -154,7 +152,10 @@ def detect_block(task: Task) -> BlockResult:
     # Where nothing is watched nothing is observed, whatever the images hold.
     images = task.images if forest.any() else task.images[-1:]
     block = replace(read_block(detector, images, outer), background=background)
-    layers = block_layers(block, task.day, params, distance_m=distance, forest=forest).crop(inner)
+    state = None if task.frozen is None else task.frozen.read(outer)
+    layers = block_layers(
+        block, task.day, params, distance_m=distance, forest=forest, frozen=state
+    ).crop(inner)
     observed = layers.n_alerts != NOT_OBSERVED
     monitored = trimmed & ~task.sar_mask
     return BlockResult(
@@ -210,20 +211,3 @@ def to_observations(
             )
         )
     return found
-
-
-def tile_size(detector: Detector, images: int) -> int:
-    """Side of a block such that all threads' stacks together fit into a quarter of the memory."""
-    budget = detector.memory / detector.threads / 4
-    side = int((budget / (4 * COPIES * max(images, 1))) ** 0.5)
-    return max(64, min(detector.tile_px, side))
-
-
-def region_size(detector: Detector, images: Sequence[Image]) -> int:
-    """Side of a region such that all threads' codes and results fit into the rest."""
-    bands = max((len(s.assets) for i in images for s in i.acquisition.scenes), default=1)
-    pixel = 2 * bands * len(images) + _RESULTS * _RESULT_BYTES
-    side = int((detector.memory / detector.threads * 3 / 4 / pixel) ** 0.5)
-    chunks = min(side // CHUNK, _REGION_CHUNKS)
-    tile = tile_size(detector, len(images))
-    return chunks * CHUNK if chunks else max(side // tile, 1) * tile
