@@ -119,8 +119,8 @@ def coverage(workspace: Workspace) -> dict[str, float] | None:
     path = workspace.path(workspace.monitor.masks.output) / RECORD
     if not path.is_file():
         return None
-    record = json.loads(path.read_text(encoding="utf-8"))
-    return {key: round(value, 3) for key, value in record["km2"].items()}
+    km2: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))["km2"]
+    return km2
 
 
 def in_words(found: dict[str, Any]) -> list[str]:
@@ -140,7 +140,7 @@ def in_words(found: dict[str, Any]) -> list[str]:
     if found["coverage_km2"]:
         km2 = found["coverage_km2"]
         lines.append(
-            f"area: {km2['area']} km2, monitored {km2['monitored']}, masked {km2['masked']}"
+            f"area: {km2['area']:g} km2, monitored {km2['monitored']:g}, masked {km2['masked']:g}"
         )
     if found["notice"]:
         lines.append(found["notice"])
