@@ -74,14 +74,14 @@ def look(models: dict[str, MiningModel], region: Region, places: Sequence[Place]
                 image, model, stride_px=rules.stride_px, threshold=0.5, engine=engines[name]
             )
             found[name].append(squares_of(seen, _FLOOR, rules.merge_overlap, rules.squares))
-        cells.extend(_reference(region, place, tile))
+        cells.extend(reference_of(region, place, tile))
     crs = CRS[region.name]
     joined = {n: gpd.GeoDataFrame(pd.concat(f, ignore_index=True), crs=crs)
               for n, f in found.items()}  # fmt: skip
     return Seen(joined, gpd.GeoDataFrame(pd.concat(cells, ignore_index=True), crs=crs))
 
 
-def _reference(region: Region, place: Place, tile: Tile) -> Iterator[gpd.GeoDataFrame]:
+def reference_of(region: Region, place: Place, tile: Tile) -> Iterator[gpd.GeoDataFrame]:
     """Reference cells of a tile, with the mask that most of their mined ground lies in."""
     clipped = region.outlines.clip(place.grid.extent.geom)
     layer = gpd.GeoDataFrame(geometry=clipped[~clipped.is_empty].to_numpy(), crs=CRS[region.name])
