@@ -167,7 +167,8 @@ def run(options: argparse.Namespace) -> None:
             places = region.tiles(options.tiles, options.tiles, seed=TEST_SEED + variant)
             seen = look(models, region, places, options.take, options.how)
             made += rows(seen, name, variant, chosen)
-            options.json.write_text(json.dumps(made, indent=1))
+            lines = ",\n".join(json.dumps(row) for row in made)
+            options.json.write_text(f"[\n{lines}\n]\n")
 
 
 def main() -> None:
