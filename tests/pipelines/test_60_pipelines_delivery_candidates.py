@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import geopandas as gpd
 import pytest
 import shapely
 from delivering import NOW, add, make_workspace, open_store, warning_row
+from mined import candidate_row
 
 from curupira.codes import Verdict
 from curupira.config import Workspace
@@ -30,21 +31,7 @@ def at(hours: int, **given) -> Options:
 
 
 def square(name: str, probability: float, column: int = 0) -> CandidateRow:
-    west = -56.0 + 0.01 * column
-    return CandidateRow(
-        geom=shapely.MultiPolygon([shapely.box(west, -6.0, west + 0.0047, -5.9953)]),
-        candidate_id=name,
-        probability=probability,
-        n_windows=2,
-        threshold=0.6,
-        model="unesp_2025 abc",
-        acquisition_id="s1a_039_20240601",
-        first_seen=date(2024, 6, 1),
-        last_seen=date(2024, 6, 1),
-        area_ha=27.0,
-        votes={},
-        recorded_at=NOW,
-    )
+    return candidate_row(name, west=-56.0 + 0.01 * column, south=-6.0, probability=probability)
 
 
 def keep(workspace: Workspace, *rows: CandidateRow) -> None:

@@ -6,10 +6,9 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-import shapely
+from mined import candidate_row
 
 from curupira.codes import Verdict
-from curupira.store import CandidateRow
 from curupira.store import candidate as candidates
 
 
@@ -20,20 +19,13 @@ def mined(served: Any) -> Any:
     x, y = site.workspace.area.representative_point().coords[0]
     with site.store.transaction() as session:
         for number, probability in enumerate((0.7, 0.95, 0.85)):
-            square = shapely.box(x + 0.005 * number, y, x + 0.005 * number + 0.004, y + 0.004)
-            row = CandidateRow(
-                geom=shapely.MultiPolygon([square]),
-                candidate_id=f"candidate-{number}",
+            row = candidate_row(
+                f"candidate-{number}",
+                x + 0.005 * number,
+                y,
                 probability=probability,
-                n_windows=1,
-                threshold=0.6,
-                model="m",
-                acquisition_id="a",
                 first_seen=date(2024, 1, 1),
                 last_seen=date(2024, 2, 1),
-                area_ha=27.0,
-                votes={},
-                recorded_at=datetime(2024, 2, 1, tzinfo=UTC),
             )
             candidates.put(session, row)
             if number == 2:

@@ -4,40 +4,21 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-import shapely
+from mined import candidate_row
 from sqlalchemy import inspect, text
 
 from curupira.codes import Verdict
 from curupira.errors import StoreError
-from curupira.store import CandidateRow, Store, candidate, migrations
+from curupira.store import Store, candidate, migrations
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 
 
-def row(name: str = "a", **given: Any) -> CandidateRow:
-    values: dict[str, Any] = {
-        "geom": shapely.box(-52, -7, -51.995, -6.995),
-        "candidate_id": name,
-        "probability": 0.91,
-        "n_windows": 2,
-        "threshold": 0.8,
-        "model": "unesp_2025 0123",
-        "acquisition_id": "one",
-        "first_seen": date(2024, 5, 20),
-        "last_seen": date(2024, 5, 20),
-        "area_ha": 27.04,
-        "votes": {},
-        "recorded_at": NOW,
-    }
-    return CandidateRow(**values | given)
-
-
 def test_a_candidate_is_kept_once_and_its_verdict_survives(store: Store) -> None:
     with store.transaction() as session:
-        assert candidate.put(session, row())
+        assert candidate.put(session, candidate_row("a"))
     with store.transaction() as session:
         found = candidate.get(session, "a")
         assert found is not None
@@ -45,10 +26,12 @@ def test_a_candidate_is_kept_once_and_its_verdict_survives(store: Store) -> None
         candidate.judge(found, Verdict.RECENT_DEFORESTATION, "rui", NOW, None)
     with store.transaction() as session:
         newer = {"probability": 0.84, "acquisition_id": "two", "last_seen": date(2024, 6, 1)}
-        assert not candidate.put(session, row(**newer))
+        assert not candidate.put(session, candidate_row("a", **newer))
         # An older image, looked at later, changes nothing.
-        assert not candidate.put(session, row(probability=0.99, last_seen=date(2024, 1, 1)))
-        assert candidate.put(session, row("b", probability=0.95))
+        assert not candidate.put(
+            session, candidate_row("a", probability=0.99, last_seen=date(2024, 1, 1))
+        )
+        assert candidate.put(session, candidate_row("b", probability=0.95))
     with store.reading() as session:
         rows = candidate.query(session)
         table = candidate.to_geodataframe(rows)
@@ -77,4 +60,4 @@ def test_a_store_of_before_gets_the_table(store: Store, url: str, tmp_path: Path
     with Store.open(url, base=tmp_path, create=False) as opened:
         assert "candidate" in inspect(opened.engine).get_table_names()
         with opened.transaction() as session:
-            assert candidate.put(session, row())
+            assert candidate.put(session, candidate_row("a"))

@@ -19,11 +19,12 @@ import pystac
 import pytest
 import rasterio
 import uvicorn
+from mined import candidate_row
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from rasterio.transform import from_bounds
 from shapely import clip_by_rect
 from shapely.affinity import translate
-from shapely.geometry import MultiPolygon, box, mapping
+from shapely.geometry import box, mapping
 
 from curupira.codes import Role
 from curupira.config import Workspace
@@ -120,20 +121,10 @@ def candidate_in_the_middle(bounds: tuple[float, float, float, float]) -> Candid
     """A square of the mining map in the middle of the area."""
     west, south, east, north = bounds
     x, y = (west + east) / 2, (south + north) / 2
-    return CandidateRow(
-        geom=MultiPolygon([box(x - 0.002, y - 0.002, x + 0.002, y + 0.002)]),
-        candidate_id="6d0b2a2c-middle",
-        probability=0.9,
-        n_windows=3,
-        threshold=0.8,
-        model="m",
-        acquisition_id="a",
-        first_seen=date(2022, 11, 1),
-        last_seen=date(2022, 12, 1),
-        area_ha=20.0,
-        votes={},
-        recorded_at=datetime(2022, 12, 2, tzinfo=UTC),
-    )
+    return candidate_row(
+        "6d0b2a2c-middle", x - 0.002, y - 0.002, 0.004,
+        probability=0.9, first_seen=date(2022, 11, 1), last_seen=date(2022, 12, 1),
+    )  # fmt: skip
 
 
 def write_optical(folder: Path, bounds: tuple[float, float, float, float]) -> None:
