@@ -36,8 +36,10 @@ bench: $(VENV)/.dev
 anchors: $(VENV)/.core
 	$(PY) benchmarks/simulated_anchors.py --json benchmarks/results/anchors.json
 
-# A bare Debian has Python without venv. Git and make are there, or this file would not be read.
+# A bare Debian has Python without venv, and a Python of one's own comes without the library that rasterio
+# takes from the system. Git and make are there, or this file would not be read.
 $(VENV)/bin/python:
+	ldconfig -p | grep -q 'libexpat\.so\.1' || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq libexpat1; }
 	python3 -c 'import ensurepip, venv' 2>/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv; }
 	python3 -m venv $(VENV)
 
@@ -45,7 +47,7 @@ $(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable .
 	touch $@
 
-# PyTorch first and by itself: another package asking for it would bring a build with CUDA.
+# PyTorch first and by itself, so that no other package decides on its build.
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(PIP) --editable '.[dev,postgis,serve,mining]'
