@@ -85,6 +85,20 @@ def test_a_warning_confirmed_before_the_event_finds_it_only_by_a_later_sighting(
     assert match([seen], [late]).first_found(1)[0] == days(61).toordinal()
 
 
+def test_an_event_that_a_growing_warning_reaches_late_is_found_then():
+    """The warning began at one clearing and met its neighbour four months later."""
+    grown = replace(
+        alert(0, 200, confirmed=30, last_flag=150),
+        sightings=(
+            Sighting(days(30), box(0, 0, 100, 100)),
+            Sighting(days(150), box(100, 0, 200, 100)),
+        ),
+    )
+    events = [event(), event(100, 200)]
+    found = match([grown], events).first_found(2)
+    assert found.tolist() == [days(30).toordinal(), days(150).toordinal()]
+
+
 def test_nothing_to_match():
     assert match([], [event()]).first_found(1).tolist() == [np.inf]
     assert match([alert()], []).true_alerts(1).tolist() == [False]

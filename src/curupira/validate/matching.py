@@ -105,9 +105,10 @@ def match(alerts: Sequence[Alert], events: Sequence[Event]) -> Matches:
 
     Notes
     -----
-    An event is found on the day its warning was confirmed. A warning that was confirmed before the
-    event began cannot have told of it: then the first confirmed observation since that meets the
-    event counts, and without one the event is not found by this warning (which is still true).
+    An event is found on the day of the warning's first confirmed observation since it began that
+    itself meets it: a warning may be confirmed elsewhere and reach the event months later. Without
+    one the event is not found by this warning (which is still true). Of warnings without known
+    observations the day of confirmation counts, unless the event began later.
     """
     if not alerts or not events:
         empty = np.empty(0, dtype=np.int64)
@@ -137,8 +138,8 @@ def match(alerts: Sequence[Alert], events: Sequence[Event]) -> Matches:
 def _found(alert: Alert, event: Event) -> date | None:
     if alert.confirmed is None:
         return None
-    if alert.confirmed >= event.start:
-        return alert.confirmed
+    if not alert.sightings:
+        return alert.confirmed if alert.confirmed >= event.start else None
     for sighting in alert.sightings:
         overlap = sighting.geometry.intersection(event.geometry).area
         if sighting.day >= event.start and meets(
