@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from curupira.codes import Verdict, VerdictSource, VoteKind
 from curupira.validate.verdicts import (
+    AUTOMATIC,
     REJECTING,
     UNASSESSED,
     ReviewState,
@@ -30,6 +31,7 @@ class V:
     supersedes: str | None = None
     kind: VoteKind | None = VoteKind.VOTE
     hour: int = 0
+    context: dict[str, str] | None = None
 
     @property
     def voted_at(self) -> datetime:
@@ -78,6 +80,62 @@ def test_the_field_outranks_the_desk_and_an_undone_vote_does_not_count() -> None
     assert decide([desk, field, undone]).verdict is Verdict.FALSE_POSITIVE
     changed = V("4", "ana", Verdict.BURNT, supersedes="1", hour=7)
     assert [v.vote_id for v in standing([desk, field, undone, changed])] == ["4"]
+
+
+FIELD = VerdictSource.FIELD
+CLEARED = Verdict.RECENT_DEFORESTATION
+
+
+def test_a_visit_that_could_not_tell_contradicts_nobody() -> None:
+    desk = [V("1", "ana", CLEARED), V("2", "bia", CLEARED)]
+    for unsure in UNASSESSED:
+        blurred = V("9", "eva", unsure, FIELD, hour=9)
+        found = decide([*desk, blurred])
+        assert (found.state, found.verdict) == (ReviewState.AGREED, CLEARED)
+        visit = V("3", "guard", Verdict.BURNT, FIELD, hour=1)
+        found = decide([*desk, visit, blurred])
+        assert (found.state, found.verdict, found.by) == (ReviewState.FIELD, Verdict.BURNT, "guard")
+        ruled = V("4", "olga", Verdict.RESIDUE, kind=VoteKind.ADJUDICATION, hour=2)
+        assert decide([*desk, visit, ruled, blurred]).verdict is Verdict.RESIDUE
+        for alone in ([blurred], [V("1", "ana", Verdict.CLOUD), blurred]):
+            assert (decide(alone).state, decide(alone).verdict) == (ReviewState.FIELD, unsure)
+        # It is no second vote at the desk.
+        assert decide([desk[0], blurred], blind=True).state is ReviewState.PENDING
+
+
+def test_an_adjudication_overrules_only_the_field_verdicts_that_it_knew() -> None:
+    visit = V("1", "guard", CLEARED, FIELD)
+    ruled = V("2", "olga", Verdict.FALSE_POSITIVE, kind=VoteKind.ADJUDICATION, hour=1)
+    later = V("3", "eva", CLEARED, FIELD, hour=500)
+    found = decide([visit, ruled])
+    assert (found.state, found.verdict) == (ReviewState.ADJUDICATED, Verdict.FALSE_POSITIVE)
+    found = decide([visit, ruled, later])
+    assert (found.state, found.verdict, found.by) == (ReviewState.FIELD, CLEARED, "eva")
+    assert found.at == later.voted_at
+
+
+def test_of_two_visits_the_latest_counts_not_the_latest_upload() -> None:
+    def visit(key: str, day: str | None, verdict: Verdict, hour: int) -> V:
+        context = None if day is None else {"visited_on": day}
+        return V(key, "eva", verdict, FIELD, hour=hour, context=context)
+
+    june, may = (
+        visit("1", "2024-06-02", Verdict.BURNT, 1),
+        visit("2", "2024-05-02", Verdict.RESIDUE, 7),
+    )
+    assert decide([june, may]).verdict is Verdict.BURNT
+    assert decide([june, may, visit("3", None, CLEARED, 8)]).verdict is Verdict.BURNT
+    assert decide([june, visit("4", "2024-06-02", CLEARED, 9)]).verdict is CLEARED
+
+
+def test_the_optical_layer_counts_until_a_person_has_told() -> None:
+    layer = V("1", AUTOMATIC, Verdict.AUTOMATIC)
+    for verdict in set(Verdict) - UNASSESSED - {Verdict.AUTOMATIC}:
+        found = decide([layer, V("2", "ana", verdict, hour=1)])
+        assert (found.state, found.verdict, found.by) == (ReviewState.AGREED, verdict, "ana")
+    for unsure in UNASSESSED:
+        found = decide([layer, V("2", "ana", unsure, hour=1)])
+        assert (found.verdict, found.by) == (Verdict.AUTOMATIC, AUTOMATIC)
 
 
 def test_a_blind_first_vote_decides_nothing_and_the_second_settles_it() -> None:

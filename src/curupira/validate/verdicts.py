@@ -1,22 +1,26 @@
 """From the votes on a warning to its verdict. Pure.
 
-Rules, in order: an adjudication ends a dispute; a field verdict outranks desk verdicts; desk votes
+Rules, in order: a field verdict outranks desk verdicts, the latest visit the earlier ones; an
+adjudication ends a dispute, and overrules the field verdicts that were there before it; desk votes
 that agree are the verdict; desk votes that differ leave the warning disputed, and undecided. Where
-a blind second vote is due, the first alone decides nothing.
+a blind second vote is due, the first alone decides nothing. Who could not tell, in the field or at
+the desk, contradicts nobody; the optical layer's vote counts only until a person has told.
 A vote that a later entry supersedes does not count. Sources: Doblas et al. 2022, section 3.3;
 inpe.md (up to four interpreters); issue E, point 2.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from curupira.codes import Verdict, VerdictSource, VoteKind
 
+#: Interpreter of what the optical layer validated.
+AUTOMATIC = "automatic"
 #: More interpreters than these do not vote on one warning.
 MAX_INTERPRETERS = 4
 #: There was no disturbance of forest: the warning is closed at the next run.
@@ -59,6 +63,8 @@ class Vote(Protocol):
     def supersedes(self) -> str | None: ...  # noqa: D102
     @property
     def kind(self) -> VoteKind | None: ...  # noqa: D102
+    @property
+    def context(self) -> Mapping[str, Any] | None: ...  # noqa: D102
 
 
 V = TypeVar("V", bound=Vote)
@@ -111,28 +117,50 @@ def decide(votes: Sequence[Vote], *, blind: bool = False) -> Decision:
     """
     kept = standing(votes)
     people = len({v.interpreter for v in kept})
-    ruled = [v for v in kept if v.kind is VoteKind.ADJUDICATION]
-    field = [v for v in kept if v.source is VerdictSource.FIELD and v not in ruled]
-    for state, found in ((ReviewState.ADJUDICATED, ruled), (ReviewState.FIELD, field)):
-        if found:
-            last = found[-1]
-            return Decision(
-                state, last.verdict, last.source, last.interpreter, last.voted_at, people
-            )
-    if not kept:
+    outranking = _outranking(kept)
+    if outranking is not None:
+        state, last = outranking
+        return Decision(state, last.verdict, last.source, last.interpreter, last.voted_at, people)
+    desk = [v for v in kept if v.source is VerdictSource.DESK]
+    if not desk:
         return Decision(ReviewState.OPEN)
-    # Who could not tell does not contradict who could.
-    told = [v for v in kept if v.verdict not in UNASSESSED] or kept
+    told = _told(desk)
     words = {v.verdict for v in told}
     if len(words) > 1:
         return Decision(ReviewState.DISPUTED, n_votes=people)
-    if blind and people < 2:
+    second = next((v for v in desk if v.interpreter != desk[0].interpreter), None)
+    if blind and second is None:
         return Decision(ReviewState.PENDING, n_votes=people)
     names = ", ".join(sorted({v.interpreter for v in told}))
     at = told[0].voted_at
-    if blind:
-        at = max(at, next(v.voted_at for v in kept if v.interpreter != kept[0].interpreter))
+    if blind and second is not None:
+        at = max(at, second.voted_at)
     return Decision(ReviewState.AGREED, told[0].verdict, told[0].source, names, at, people)
+
+
+def _outranking(kept: Sequence[V]) -> tuple[ReviewState, V] | None:
+    """The field verdict or the adjudication that the desk votes do not matter beside."""
+    ruled = [i for i, v in enumerate(kept) if v.kind is VoteKind.ADJUDICATION]
+    # In the order of the visits: the files of one may come in after those of a later one.
+    field = sorted(
+        (v for v in kept[ruled[-1] + 1 if ruled else 0 :] if v.source is VerdictSource.FIELD),
+        key=lambda v: (str((v.context or {}).get("visited_on") or ""), v.voted_at),
+    )
+    seen = [v for v in field if v.verdict not in UNASSESSED]
+    if seen:
+        return ReviewState.FIELD, seen[-1]
+    if ruled:
+        return ReviewState.ADJUDICATED, kept[ruled[-1]]
+    if field and all(v.source is VerdictSource.FIELD or v.verdict in UNASSESSED for v in kept):
+        return ReviewState.FIELD, field[-1]
+    return None
+
+
+def _told(desk: Sequence[V]) -> list[V]:
+    """Votes that are compared: of people, then of the optical layer, then who could not tell."""
+    told = [v for v in desk if v.verdict not in UNASSESSED]
+    people = [v for v in told if v.interpreter != AUTOMATIC]
+    return people or told or list(desk)
 
 
 def judged_confidence(verdict: Verdict | None) -> float | None:
