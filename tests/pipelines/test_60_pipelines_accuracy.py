@@ -48,6 +48,8 @@ def test_command_writes_the_contracts_keys(district, tmp_path):
     assert isinstance(document["by_size"], list)
     text = html.read_text()
     assert text.count("data:image/png") == 7
+    assert "simulated images" in text
+    assert "Copernicus" not in text
     assert "http" not in text.replace("http-equiv", "")
 
 
@@ -95,8 +97,8 @@ def test_truth_elsewhere_makes_every_warning_false(district, tmp_path):
     assert found.false["confirmed"].n == found.warnings
 
 
-def test_page_says_what_was_measured(found):
-    text = page(found)
+def test_page_says_what_was_measured(found, tmp_path):
+    text = page(found, tmp_path / "reference.gpkg")
     assert f"{found.events} events" in text
     assert "contains modified Copernicus Sentinel data 2022" in text
 

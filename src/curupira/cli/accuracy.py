@@ -55,7 +55,7 @@ def accuracy(
     if as_json is not None:
         write_atomic(as_json, json.dumps(found.document(), indent=2).encode())
     if output is not None:
-        write_atomic(output, pipeline.page(found).encode())
+        write_atomic(output, pipeline.page(found, truth).encode())
         say(f"wrote {output}")
 
 

@@ -237,8 +237,8 @@ def in_words(found: Accuracy) -> list[str]:
     return [*lines, f"  Not found within {FOUND_DAYS} days: {', '.join(missed) or 'none'}"]
 
 
-def page(found: Accuracy) -> str:
-    """All scores and figures as one HTML document."""
+def page(found: Accuracy, truth: Path) -> str:
+    """All scores and figures as one HTML document; ``truth`` is the file they were made with."""
     labels = {"delay_days": "From becoming visible", "delay_from_event_days": "From the start"}
     view = AccuracyView(
         document=found.document(),
@@ -256,9 +256,11 @@ def page(found: Accuracy) -> str:
         overlaps={SHARES[name].removesuffix(", median"): v for name, v in found.overlaps.items()},
     )
     years = range(found.watch.since.year, found.watch.end.year + 1)
+    # Only a simulated district has rasters of its truth.
+    simulated = (truth.parent / "truth").is_dir()
     return render_sheet(
         "Accuracy against known truth",
         f"Preset {found.watch.preset}",
         accuracy_sections(view),
-        attribution(years),
+        "simulated images, no satellite data" if simulated else attribution(years),
     )
