@@ -123,6 +123,11 @@ def test_thresholds_and_table():
     assert len(above(squares, 0.8)) == 1
     with pytest.raises(InputError, match="no column probability"):
         above(frame(DETECTIONS), 0.8)
+    for odd in (["0.9", "high"], [0.9, None]):
+        with pytest.raises(InputError, match="1 of 2 detections have no number"):
+            above(frame(DETECTIONS[:2], probability=odd), 0.8)
+    assert len(above(frame(DETECTIONS[:2], probability=["0.7", "0.9"]), 0.8)) == 1
+    assert above(frame([]), 0.8).empty
     rows = [
         ("a", evaluate(above(squares, t), frame(REFERENCE), ScoreParams(), threshold=t))
         for t in (0.7, 0.9)

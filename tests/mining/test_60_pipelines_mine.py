@@ -202,6 +202,23 @@ def test_table_of_thresholds_and_regions(mines, grid, tmp_path):
     assert (out / "south_0.9" / "metrics.json").is_file()
 
 
+def test_thresholds_that_the_squares_cannot_answer(mines, grid, tmp_path):
+    words = ("evaluate", "--reference", grid, "-o", tmp_path / "e", "--detections")
+    # Made at 0.5: what lies between 0.4 and 0.5 was never written.
+    remedy = "classify again with --threshold 0.4 or lower"
+    leaves_nothing(tmp_path, ConfigError, remedy, *words, mines, "--threshold", 0.4)
+    leaves_nothing(tmp_path, ConfigError, "no probability", *words, mines, "--threshold", "nan")
+    unsaid = gpd.read_file(mines).assign(threshold=None)
+    unsaid.to_file(tmp_path / "unsaid.gpkg")
+    call(*words, tmp_path / "unsaid.gpkg")
+    assert json.loads((tmp_path / "e" / "metrics.json").read_text())["threshold"] is None
+    none = tmp_path / "none.geojson"
+    none.write_text('{"type": "FeatureCollection", "features": []}')
+    call(*words, none, "--threshold", 0.9, "--rule", "symmetric", "--force")
+    found = json.loads((tmp_path / "e" / "metrics.json").read_text())
+    assert (found["threshold"], found["tp"], found["recall"]["value"]) == (0.9, 0, 0.0)
+
+
 def test_the_grid_file(grid):
     cells = gpd.read_file(grid.with_suffix(".gpkg"))
     assert cells.crs == "EPSG:32721"

@@ -207,20 +207,30 @@ def _labelled(
 
 
 def above(detections: gpd.GeoDataFrame, threshold: float) -> gpd.GeoDataFrame:
-    """Detections whose ``probability`` is above a threshold.
+    """Detections whose ``probability`` is above a threshold; of none, none.
 
     Raises
     ------
     InputError
-        If they have no such column.
+        If they have no such column, or something else than numbers stands in it.
     """
+    if detections.empty:
+        return detections
     if "probability" not in detections.columns:
         raise InputError(
             "the detections have no column probability",
             where="detections",
             remedy="leave --threshold out, or take the output of curupira mining classify",
         )
-    return detections[detections["probability"] > threshold]
+    probability = pd.to_numeric(detections["probability"], errors="coerce")
+    bad = int(probability.isna().sum())
+    if bad:
+        raise InputError(
+            f"{bad} of {len(detections)} detections have no number as probability",
+            where="detections",
+            remedy="take the output of curupira mining classify as it is",
+        )
+    return detections[probability > threshold]
 
 
 def table(rows: list[tuple[str, Evaluation]]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import pandas as pd
 import shapely
 from shapely.geometry.base import BaseGeometry
 
@@ -24,6 +25,8 @@ from curupira.pipelines.outputs import fresh_folder, write_geojson, write_gpkg
 from curupira.sources.vector import read_vector
 
 METRICS, TABLE = "metrics.json", "table.json"
+#: Files write numbers in decimals.
+_ROUNDING = 1e-9
 
 
 def grid_params(**options: float | str | None) -> GridParams:
@@ -132,10 +135,17 @@ def score(
     Raises
     ------
     ConfigError
-        If a file is missing or ``out`` is in the way.
+        If a file is missing or ``out`` is in the way; if a threshold is not from 0 to 1, or below
+        the one that the squares were made at.
     InputError
         If a layer cannot be used, or the reference is empty.
     """
+    for value in thresholds:
+        # NaN is not in the range either.
+        if not 0 <= value <= 1:
+            raise ConfigError(
+                f"{value:g} is no probability", where="--threshold", remedy="take one from 0 to 1"
+            )
     area = read_aoi(aoi)
     rows: list[tuple[str, Evaluation]] = []
     for region in regions:
@@ -171,18 +181,34 @@ def _region(
     crs = own if metric else metric_crs("", outline)
     cells, squares = reference.to_crs(crs), detections.to_crs(crs)
     clip = None if area is None else project(area, LONLAT, str(crs))
+    made_at = _thresholds(detections)
     if not thresholds:
-        known = _known_threshold(detections)
+        known = made_at[0] if len(made_at) == 1 else None
         return [evaluate(squares, cells, params, threshold=known, area=clip)]
+    _check_made_at(made_at, min(thresholds), region.detections)
     return [
         evaluate(above(squares, value), cells, params, threshold=value, area=clip)
         for value in thresholds
     ]
 
 
-def _known_threshold(detections: gpd.GeoDataFrame) -> float | None:
-    values = detections["threshold"].unique() if "threshold" in detections.columns else []
-    return float(values[0]) if len(values) == 1 else None
+def _thresholds(detections: gpd.GeoDataFrame) -> list[float]:
+    """What the squares were made at, as far as they say so."""
+    if "threshold" not in detections.columns:
+        return []
+    known = pd.to_numeric(detections["threshold"], errors="coerce").dropna()
+    return [float(value) for value in known.unique()]
+
+
+def _check_made_at(made_at: list[float], threshold: float, where: Path) -> None:
+    # Squares between the two were never written: recall would be that of the higher threshold.
+    if made_at and threshold < max(made_at) - _ROUNDING:
+        raise ConfigError(
+            f"its squares were made at threshold {max(made_at):g}, they cannot be judged at "
+            f"{threshold:g}",
+            where=where,
+            remedy=f"classify again with --threshold {threshold:g} or lower",
+        )
 
 
 def _write(folder: Path, found: Evaluation) -> None:
