@@ -9,6 +9,20 @@ from curupira.detect import lanes
 from curupira.detect.networks import batcher, drop_idle, median_network, prune, sorted_runs
 
 
+@lanes.kernel
+def lane_medians(values, network, sign, valid, out):
+    lanes.balance_missing(values, sign, valid, lanes.LANES)
+    lanes.exchange(values, network, lanes.LANES)
+    lanes.pick_median(values, valid, out, lanes.LANES)
+
+
+@lanes.kernel
+def log_and_exp(values, logs, powers):
+    for i in range(values.size):
+        logs[i] = lanes.log2(values[i])
+        powers[i] = lanes.exp2(values[i])
+
+
 def run(pairs, values):
     values = list(values)
     for low, high in pairs:
@@ -55,23 +69,25 @@ def test_median_of_the_valid_with_any_number_missing(size):
         )
     sign, valid, out = np.empty((3, lanes.LANES), np.float32)
     count = (~np.isnan(values)).sum(axis=0)
-    lanes.balance_missing(values, sign, valid, lanes.LANES)
-    lanes.exchange(values, median_network(size), lanes.LANES)
-    lanes.pick_median(values, valid, out, lanes.LANES)
+    lane_medians(values, median_network(size), sign, valid, out)
     np.testing.assert_array_equal(valid, count)
     np.testing.assert_allclose(out, expected, rtol=1e-6)
 
 
 def test_log_and_exp_are_accurate_over_the_range_of_gamma0():
     power = np.geomspace(1e-6, 1e4, 5000).astype(np.float32)
-    log = np.array([lanes.log2(value) for value in power])
-    np.testing.assert_allclose(log, np.log2(power.astype(float)), atol=2e-6)
     exponent = np.linspace(-40, 40, 5000).astype(np.float32)
-    exp = np.array([lanes.exp2(value) for value in exponent])
+    log, exp, unused = np.empty((3, 5000), np.float32)
+    log_and_exp(power, log, unused)
+    np.testing.assert_allclose(log, np.log2(power.astype(float)), atol=2e-6)
+    log_and_exp(exponent, unused, exp)
     # The argument itself carries up to 127 in float32: 127 * 2^-24 * ln 2 relative.
     np.testing.assert_allclose(exp, np.exp2(exponent.astype(float)), rtol=6e-6)
-    assert all(np.isnan(lanes.log2(np.float32(v))) for v in (0.0, -1.0, np.nan))
-    assert np.isnan(lanes.exp2(np.float32(np.nan)))
+    none = np.array([0.0, -1.0, np.nan], np.float32)
+    log, exp = np.empty((2, 3), np.float32)
+    log_and_exp(none, log, exp)
+    assert np.isnan(log).all()
+    assert np.isnan(exp[2])
 
 
 @pytest.mark.parametrize(("size", "halo", "padded"), [(5, 2, 9), (1, 3, 140), (3, 3, 12)])

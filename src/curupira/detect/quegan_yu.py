@@ -17,6 +17,7 @@ from curupira.detect.lanes import (
     border_index,
     kernel,
     load_strip,
+    piece,
     scratch,
     store_strip,
     wide,
@@ -134,7 +135,7 @@ def _filter(
     return out, factor
 
 
-@kernel
+@piece
 def _accumulate(
     centre: Float32, expected: Float32, total: Float32, count: Float32, kept: Float32
 ) -> None:
@@ -150,7 +151,7 @@ def _accumulate(
         kept[lane] = np.float32(np.nan) if np.isnan(value) else level
 
 
-@kernel
+@piece
 def _store_factor(total: Float32, count: Float32, row: Float32) -> None:
     for lane in range(min(LANES, row.shape[0])):
         n = count[lane]
@@ -191,8 +192,8 @@ def _median5_strips(
                 x0 = max(min(s * LANES, width - LANES), 0)
                 missing = load_strip(stack[t], rows, columns, y, x0, 2, strip)
                 if missing == 0:
-                    sort_columns(flat, ordered)
-                    median5_pair(flat, ordered, medians)
+                    sort_columns((flat, ordered))
+                    median5_pair((flat, ordered, medians))
                 elif missing < PAIR_ROWS * (LANES + 4):
                     median5_pair_gaps(strip, filled, ordered, lower, gone, medians)
                     for k in range(2):

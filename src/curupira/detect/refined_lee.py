@@ -23,6 +23,7 @@ from curupira.detect.lanes import (
     compile_lanes,
     kernel,
     load_strip,
+    piece,
     scratch,
     store_strip,
     wide,
@@ -188,7 +189,7 @@ _blend = compile_lanes(
 )
 
 
-@kernel
+@piece
 def _sum_samples(values: Float32, column: Float32, out: Float32) -> None:
     """Sums of the 3 x 3 pixels from each one to the south-east."""
     wide()
@@ -200,7 +201,7 @@ def _sum_samples(values: Float32, column: Float32, out: Float32) -> None:
         out[i] = column[i] + one[i] + two[i]
 
 
-@kernel
+@piece
 def _compare_samples(total: Float32, squares: Float32, share: Float32) -> None:
     """Turn sums of samples into means and variance / mean^2, in place; NaN and +inf if empty."""
     wide()
@@ -214,7 +215,7 @@ def _compare_samples(total: Float32, squares: Float32, share: Float32) -> None:
         squares[i] = np.float32(np.inf) if np.isnan(m) else ratio
 
 
-@kernel
+@piece
 def _split(strip: Float32, valid: Float32, holes: BoolArray) -> None:
     """Put 0 for NaN, and into ``valid`` 1 for a value and 0 for NaN; ``holes``: rows with NaN."""
     wide()
@@ -229,14 +230,14 @@ def _split(strip: Float32, valid: Float32, holes: BoolArray) -> None:
         holes[r] = missing > 0
 
 
-@kernel
+@piece
 def _square(values: Float32, squares: Float32) -> None:
     wide()
     for i in range(values.shape[0]):
         squares[i] = values[i] * values[i]
 
 
-@kernel
+@piece
 def _invert(counts: Float32) -> None:
     wide()
     for i in range(counts.shape[0]):

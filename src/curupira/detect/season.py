@@ -22,6 +22,7 @@ from curupira.detect.lanes import (
     kernel,
     log2,
     pick_median,
+    piece,
     scratch,
     strips_of,
     wide,
@@ -194,7 +195,7 @@ def _stabilise(
     return out[:, :pixels].reshape(stack.shape), found
 
 
-@kernel
+@piece
 def _fit_strip(
     octaves: Float32,
     x0: int,
@@ -242,7 +243,7 @@ def _fit_strip(
     _solve(sums, coefficients)
 
 
-@kernel
+@piece
 def _solve(sums: npt.NDArray[np.float64], coefficients: Float32) -> None:
     """Solve the 3 x 3 normal equations of each lane; NaN where they are ill-conditioned."""
     wide()
@@ -283,7 +284,7 @@ def _solve(sums: npt.NDArray[np.float64], coefficients: Float32) -> None:
         coefficients[2, lane] = np.float32((nb * u + cd * v + ee * w) * scale)
 
 
-@kernel
+@piece
 def _recentre_strip(
     octaves: Float32,
     x0: int,
@@ -306,13 +307,15 @@ def _recentre_strip(
         shift[lane] -= work[0, lane]
 
 
-@kernel
-def _keep(fit: Float32, kept: Float32, first: int) -> None:
-    if kept.shape[1] > 0:
-        kept[:, first : first + LANES] = fit
+@piece
+def _copy_fit(source: Float32, target: Float32) -> None:
+    # An assignment to a slice compiles for seconds: numba brings what it says of wrong shapes.
+    for k in range(3):
+        for lane in range(LANES):
+            target[k, lane] = source[k, lane]
 
 
-@kernel
+@piece
 def _to_octaves(source: Float32, target: Float32, width: int, linear: bool) -> None:
     wide()
     if linear:
@@ -355,15 +358,16 @@ def _stabilise_strips(
             x0 = min(k * LANES, width - LANES)
             fit = fitted[k]
             if known:
-                fit[:] = kept[:, p0 + x0 : p0 + x0 + LANES]
+                _copy_fit(kept[:, p0 + x0 :], fit)
                 continue
             _fit_strip(octaves, x0, design, used, gram, sums, fit)
             if median:
                 _recentre_strip(octaves, x0, used, network, wires, work, fit[0])
             else:
                 # An ill-conditioned pixel is NaN through all its coefficients; others keep theirs.
-                fit[0] = np.float32(0)
-            _keep(fit, kept, p0 + x0)
+                fit[0, :] = np.float32(0)
+            if kept.shape[1] > 0:
+                _copy_fit(fit, kept[:, p0 + x0 :])
         for t in range(dates):
             c = design[t, 1]
             s = design[t, 2]

@@ -19,7 +19,7 @@ from importlib import resources
 import numpy as np
 import numpy.typing as npt
 
-from curupira.detect.lanes import kernel
+from curupira.detect.lanes import kernel, piece
 from curupira.detect.params import VERIFY_REACH
 
 FloatArray = npt.NDArray[np.float32]
@@ -99,7 +99,7 @@ def _planes(one: Deviation) -> tuple[FloatArray, FloatArray, FloatArray]:
     return np.ascontiguousarray(one.db), np.ascontiguousarray(one.level_db), scale
 
 
-@kernel
+@piece
 def _look(
     db: FloatArray, level: FloatArray, scale: FloatArray, y: int, x: int, out: FloatArray
 ) -> None:
@@ -134,7 +134,7 @@ def _gather(
         _look(vv[t], vv_level, vv_scale, y, x, out[i, half:])
 
 
-@kernel
+@piece
 def _dense(values: FloatArray, weights: FloatArray, bias: FloatArray, out: FloatArray) -> None:
     """A layer whose negative sums become 0."""
     out[:] = bias

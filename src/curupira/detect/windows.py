@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,13 +12,13 @@ from curupira.detect.lanes import (
     TAIL,
     Float32,
     balance_missing,
-    compile_lanes,
     exchange,
-    kernel,
     pick_median,
+    piece,
     wide,
 )
-from curupira.detect.networks import batcher, drop_idle, prune, sorted_runs, straight_line
+from curupira.detect.networks import batcher, drop_idle, prune, sorted_runs
+from curupira.detect.vectors import Writer, straight_line
 
 Index = npt.NDArray[np.int64]
 
@@ -26,7 +28,7 @@ PAIR_ROWS = 6
 PITCH = LANES + TAIL
 
 
-def _median5_lines(gaps: bool) -> list[str]:
+def _write_median5(w: Writer, gaps: bool) -> None:
     """Medians of two 5 x 5 windows, one above the other, from the 6 rows they cover.
 
     The windows share 20 pixels: rows 1 to 4. Of these only ranks 7 to 12 can be the median of a
@@ -38,50 +40,35 @@ def _median5_lines(gaps: bool) -> list[str]:
     where one or two of the 25 are missing and stand as +inf, the median lies there or between both.
     """
     first = 6 if gaps else 7
-    shared = [f"v{i}" for i in range(20)]
-    lines = [
-        f"v{4 * column + row} = columns[{row * PITCH + column} + x]"
-        for column in range(5)
-        for row in range(4)
-    ]
-    network = prune(drop_idle(batcher(20), sorted_runs(5, 4)), range(first, 13))
-    lines += straight_line(network, shared)
+    strip, columns, medians, lower = range(4)
+    shared = [w.load(columns, row * PITCH + column) for column in range(5) for row in range(4)]
+    w.run(prune(drop_idle(batcher(20), sorted_runs(5, 4)), range(first, 13)), shared)
     for output, row in enumerate((0, 5)):
-        own = [f"w{i}" for i in range(5)]
-        lines += [f"w{i} = strip[{row * PITCH + i} + x]" for i in range(5)]
-        lines += straight_line(batcher(5), own)
+        own = [w.load(strip, row * PITCH + i) for i in range(5)]
+        w.run(batcher(5), own)
         for rank in range(first, 8):
             # Rank 5 of ascending a (6) and b (5): the least of a5 and max(a[i], b[4 - i]).
-            lines.append(f"m = v{rank + 5}")
+            least = shared[rank + 5]
             for i in range(5):
-                a, b = f"v{rank + i}", f"w{4 - i}"
-                lines += [f"q = {a} if {a} > {b} else {b}", "m = q if q < m else m"]
-            target = "medians" if rank == 7 else "lower"
-            lines.append(f"{target}[{output * LANES} + x] = m")
-    return lines
+                least = w.low(w.high(shared[rank + i], own[4 - i]), least)
+            w.store(least, medians if rank == 7 else lower, output * LANES)
 
 
-def _column_lines() -> list[str]:
+def _write_columns(w: Writer) -> None:
     """Sort rows 1 to 4 of each column of the strip."""
-    names = ["a", "b", "c", "d"]
-    lines = [f"{n} = strip[{(r + 1) * PITCH} + x]" for r, n in enumerate(names)]
-    lines += straight_line(batcher(4), names)
-    lines += [f"columns[{r * PITCH} + x] = {n}" for r, n in enumerate(names)]
-    return lines
+    values = [w.load(0, row * PITCH) for row in range(1, 5)]
+    w.run(batcher(4), values)
+    for row, value in enumerate(values):
+        w.store(value, 1, row * PITCH)
 
 
-sort_columns = compile_lanes(
-    "sort_columns", "strip, columns", _column_lines(), __name__, LANES + TAIL
-)
-median5_pair = compile_lanes(
-    "median5_pair", "strip, columns, medians", _median5_lines(False), __name__
-)
-_median5_gaps = compile_lanes(
-    "_median5_gaps", "strip, columns, medians, lower", _median5_lines(True), __name__
-)
+# Of (strip, columns), and of (strip, columns, medians) or, with gaps, (..., lower).
+sort_columns = straight_line(_write_columns, PITCH)
+median5_pair = straight_line(partial(_write_median5, gaps=False), LANES)
+_median5_gaps = straight_line(partial(_write_median5, gaps=True), LANES)
 
 
-@kernel
+@piece
 def median5_pair_gaps(
     strip: Float32,
     filled: Float32,
@@ -113,8 +100,8 @@ def median5_pair_gaps(
         for lane in range(LANES):
             pairs = (count[lane] + count[lane + 1]) + (count[lane + 2] + count[lane + 3])
             total[lane] = pairs + count[lane + 4]
-    sort_columns(flat, columns)
-    _median5_gaps(flat, columns, medians, lower)
+    sort_columns((flat, columns))
+    _median5_gaps((flat, columns, medians, lower))
     for k in range(2):
         below, middle, missing = lower[k * LANES :], medians[k * LANES :], gone[k]
         for lane in range(LANES):
@@ -124,7 +111,7 @@ def median5_pair_gaps(
             middle[lane] = a if two else (np.float32(0.5) * (a + b) if one else b)
 
 
-@kernel
+@piece
 def window_median(
     strip: Float32,
     window: int,
@@ -145,7 +132,7 @@ def window_median(
     pick_median(wires, work[1], out, LANES)
 
 
-@kernel
+@piece
 def repair_median5(
     strip: Float32,
     gone: Float32,
@@ -182,7 +169,7 @@ def repair_median5(
         out[touched[k]] = work[0, k]
 
 
-@kernel
+@piece
 def window_mean(strip: Float32, window: int, column: Float32, valid: Float32, out: Float32) -> None:
     """NaN-aware means of one row of windows: columns first, then across."""
     wide()
