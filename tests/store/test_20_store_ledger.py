@@ -69,6 +69,17 @@ def test_a_killed_run_is_marked_by_the_next(store: Store) -> None:
             run.finish(session, "c", state=RunState.DONE, finished_at=NOW)
 
 
+def test_a_reader_stays_with_one_state(store: Store) -> None:
+    with store.reading() as session:
+        assert run.latest(session) is None
+        with store.transaction() as other:
+            begin(other, "a")
+        assert run.latest(session) is None
+        assert run.history(session) == []
+    with store.reading() as session:
+        assert run.latest(session) is not None
+
+
 def test_observations_are_replaced_and_ordered(
     store: Store, make_scene, make_observation, make_warning
 ) -> None:

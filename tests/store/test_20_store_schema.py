@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from traceback import format_exception
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -177,6 +178,15 @@ def test_unknown_kinds_of_url(url: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"\[store\] url") as caught:
         Store.open(url, base=tmp_path, create=True)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql+psycopg:/u:s3cret@h/d", "postgresql+psycopg://u:s3cret@h:54x2/d"]
+)
+def test_a_mistyped_url_is_refused_without_the_password(url: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"\[store\] url") as caught:
+        Store.open(url, base=tmp_path, create=True)
+    assert "s3cret" not in "".join(format_exception(caught.value))
 
 
 def test_an_unreachable_server_is_named_without_the_password(tmp_path: Path) -> None:

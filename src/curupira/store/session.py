@@ -170,7 +170,11 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Session on one consistent state; it does not wait for writers. Changes are discarded."""
-        with explained(self.where), self._sessions() as session:
+        engine = self.engine
+        if self.path is None:
+            # PostgreSQL's default would show what others commit between two queries.
+            engine = engine.execution_options(isolation_level="REPEATABLE READ")
+        with explained(self.where), self._sessions(bind=engine) as session:
             yield session
 
     @contextmanager
@@ -278,8 +282,9 @@ class Store:
 def _parse(url: str, base: Path) -> URL:
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise ConfigError(f"{url!r} is no URL", where="[store] url", remedy=_URL_REMEDY) from error
+    except (ArgumentError, ValueError):
+        # Not repeated, nor the cause, which repeats it: there may be a password in it.
+        raise ConfigError("this is no URL", where="[store] url", remedy=_URL_REMEDY) from None
     if parsed.drivername == "sqlite" and parsed.database not in (None, "", ":memory:"):
         return parsed.set(database=str(base.absolute() / str(parsed.database)))
     if parsed.drivername == "postgresql+psycopg":
