@@ -1,6 +1,8 @@
 """Catalogues: reading with bad items in them, duplicates, selection."""
 
 import json
+import threading
+import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -9,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.affinity import translate
 from shapely.geometry import box
+from stac_api import FileServer
 
 from curupira.codes import OrbitState
-from curupira.errors import ConfigError, InputError
+from curupira.errors import ConfigError, InputError, SourceError
 from curupira.grid import make_grid
 from curupira.records import Asset, Scene
 from curupira.sources.catalogue import drop_duplicates, product_id, read_catalogue, select
+from curupira.sources.http import Http
 from curupira.sources.profiles import SourceParams
 from curupira.stac import scene_item, write_catalogue
 
@@ -120,6 +124,52 @@ def test_child_catalogues_and_feature_collections_are_followed_once(tmp_path):
     )
     found = read_catalogue(tmp_path / "root.json", BANDS, on_bad=None)
     assert [one.scene_id for one in found] == ["a", "b"]
+
+
+def remote(server: FileServer, *scenes: Scene, timeout_s: float = 5.0):
+    """Read a catalogue over HTTP: scenes, what was bad, and the pauses between tries."""
+    catalogue(server.folder, *scenes)
+    http, bad, pauses = Http(SourceParams(attempts=3, timeout_s=timeout_s)), {}, []
+    http.sleep = pauses.append
+    found = read_catalogue(
+        f"{server.url}/catalog.json?token=s3cret", BANDS, on_bad=bad.__setitem__, http=http
+    )
+    return [one.scene_id for one in found], bad, pauses
+
+
+def test_a_remote_catalogue_is_asked_again(files):
+    files.times(2, "catalog.json", lambda handler: handler.answer(503, b""))
+    files.times(1, "items/a", lambda handler: handler.answer(503, b""))
+    found, bad, pauses = remote(files, scene("a"), scene("b"))
+    assert (found, bad, len(pauses)) == (["a", "b"], {}, 3)
+
+
+@pytest.mark.parametrize("status", [403, 404, 503])
+@pytest.mark.parametrize("part", ["catalog.json", "items/a"])
+def test_a_remote_catalogue_that_cannot_be_read(files, status, part):
+    files.times(99, part, lambda handler: handler.answer(status, b""))
+    if (status, part) == (404, "items/a"):
+        # As a lost file of a local one: the others are read.
+        found, bad, _ = remote(files, scene("a"), scene("b"))
+        assert found == ["b"]
+        assert "not there" in str(bad["a"])
+        return
+    with pytest.raises(SourceError, match=f"HTTP {status}") as caught:
+        remote(files, scene("a"))
+    assert caught.value.exit_code == 3
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_silent_server_is_not_waited_for(files):
+    release = threading.Event()
+    files.times(99, "catalog.json", lambda _: release.wait(20))
+    start = time.monotonic()
+    try:
+        with pytest.raises(SourceError, match="does not answer after 3 attempts"):
+            remote(files, scene("a"), timeout_s=0.2)
+    finally:
+        release.set()
+    assert time.monotonic() - start < 10
 
 
 OPERA = "OPERA_L2_RTC-S1_T137-292319-IW2_20211119T015858Z_{}_S1A_30_v1.0"

@@ -10,11 +10,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import pystac
+import requests
 import shapely
 from shapely.geometry.base import BaseGeometry
 
 from curupira.errors import ConfigError, InputError, SourceError
 from curupira.records import Scene
+from curupira.sources.http import Http, redact
 from curupira.sources.profiles import SourceParams
 from curupira.stac import is_remote, item_scene, resolve_href
 from curupira.units import add_months
@@ -46,6 +48,7 @@ def read_catalogue(
     on_bad: OnBad | None,
     now: datetime | None = None,
     adapt: Adapt | None = None,
+    http: Http | None = None,
 ) -> list[Scene]:
     """Read every scene of a catalogue, in time order.
 
@@ -63,6 +66,8 @@ def read_catalogue(
         Aware time after which no image can have been taken; None: not checked.
     adapt
         Puts another provider's items into our terms.
+    http
+        Reads a remote catalogue; None: with the default rate, time-out and attempts.
 
     Raises
     ------
@@ -82,7 +87,7 @@ def read_catalogue(
         )
     found = (
         (place, adapt(document) if adapt and isinstance(document, dict) else document)
-        for place, document in _items(root)
+        for place, document in _items(root, http or Http(SourceParams()))
     )
     return read_items(found, assets, required=required, on_bad=on_bad, now=now)
 
@@ -127,7 +132,7 @@ def _order(scene: Scene) -> tuple[datetime, str, datetime]:
     return scene.acquired, scene.scene_id, scene.created
 
 
-def _items(root: str) -> Iterator[Found]:
+def _items(root: str, http: Http) -> Iterator[Found]:
     """Yield (place, item document or what is wrong with it), following child links once each."""
     pending, seen = [root], set[str]()
     while pending:
@@ -136,7 +141,7 @@ def _items(root: str) -> Iterator[Found]:
             continue
         seen.add(place)
         try:
-            document = _load(place)
+            document = _load(place, http, linked=place != root)
         except InputError as error:
             if place == root:
                 raise
@@ -151,30 +156,42 @@ def _items(root: str) -> Iterator[Found]:
             links = [ln for ln in document.get("links", []) if ln.get("rel") in ("item", "child")]
             pending.extend(resolve_href(link["href"], place) for link in reversed(links))
         else:
-            strange = InputError(f"type {kind!r} is no STAC object", where=place)
+            strange = InputError(f"type {kind!r} is no STAC object", where=redact(place))
             if place == root:
                 raise strange
             yield place, strange
 
 
-def _load(place: str) -> dict[str, Any]:
+def _load(place: str, http: Http, *, linked: bool) -> dict[str, Any]:
+    where = redact(place)
     try:
-        if is_remote(place):
-            text = pystac.StacIO.default().read_text(place)
-        else:
-            text = Path(place).read_text(encoding="utf-8")
-        document = json.loads(text)
+        content = _fetch(place, http, linked) if is_remote(place) else Path(place).read_bytes()
+        document = json.loads(content.decode())
     except FileNotFoundError as error:
-        raise InputError("the catalogue links to it, but it is not there", where=place) from error
+        raise InputError("the catalogue links to it, but it is not there", where=where) from error
     except ValueError as error:
-        raise InputError("is no JSON", where=place, remedy="fetch or write it again") from error
+        raise InputError("is no JSON", where=where, remedy="fetch or write it again") from error
     except OSError as error:
         raise SourceError(
-            f"cannot be read ({error})", where=place, remedy="try again, or correct [source]"
+            f"cannot be read ({error})", where=where, remedy="try again, or correct [source]"
         ) from error
     if not isinstance(document, dict):
-        raise InputError("is no STAC object", where=place)
+        raise InputError("is no STAC object", where=where)
     return document
+
+
+def _fetch(place: str, http: Http, linked: bool) -> bytes:
+    answer = http.request("GET", place)
+    if linked and answer.status_code in (requests.codes.not_found, requests.codes.gone):
+        # As with a file: one lost item does not cost the others.
+        raise FileNotFoundError(place)
+    if answer.status_code != requests.codes.ok:
+        raise http.error(
+            f"cannot be read (HTTP {answer.status_code})",
+            redact(place),
+            "try again, or correct [source] catalogue",
+        )
+    return answer.content
 
 
 def _item(document: dict[str, Any], place: str) -> pystac.Item:
@@ -190,7 +207,7 @@ def _item(document: dict[str, Any], place: str) -> pystac.Item:
 
 def _scene_id(found: dict[str, Any] | InputError, place: str) -> str:
     name = found.get("id") if isinstance(found, dict) else None
-    return name if isinstance(name, str) and name else PurePosixPath(place).stem
+    return name if isinstance(name, str) and name else PurePosixPath(redact(place)).stem
 
 
 def product_id(scene_id: str) -> str:
