@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import geopandas as gpd
 import numpy as np
 import pytest
 from odc.geo.geobox import GeoBox
-from shapely.geometry import LineString
+from shapely.geometry import LineString, Point
 
 from curupira import presets
 from curupira.blocks import Window
 from curupira.errors import InputError
+from curupira.mining.card import Normalisation
+from curupira.mining.classify import classify_scene
 from curupira.mining.context import above_valley, slope_deg, stream_km, with_land
+from curupira.mining.model import load_model, save_model
+from curupira.mining.network import MiningNetwork
 from curupira.mining.params import MiningParams
+from curupira.mining.patches import Dropped, extract
 from curupira.mining.scene import RadarScene, read_bands
+from curupira.mining.score import WindowScorer
 
 GRID = GeoBox.from_bbox((500_000, 9_000_000, 504_000, 9_003_000), "EPSG:32721", resolution=10)
 PARAMS = MiningParams.from_preset(presets.load("unesp_2025", "mining"))
@@ -83,3 +90,37 @@ def test_a_model_of_the_land_without_its_file_is_told_what_to_give(band, remedy)
     with pytest.raises(InputError, match=band) as caught:
         read_bands(_scene(), Window(0, 20, 0, 20), bands)
     assert remedy in str(caught.value)
+
+
+def _east_unknown(box: GeoBox) -> np.ndarray:
+    x = box.affine.c + box.affine.a * (np.arange(box.shape[1]) + 0.5)
+    return np.where(x[None] < 502_000, _hills(box), np.nan).astype(np.float32)
+
+
+def test_ground_without_heights_is_missing_as_ground_without_radar_is(tmp_path):
+    preset = presets.load("unesp_2025", "mining").replace(
+        bands=["vv", "vh", "slope"], lee="none", size_px=16, stride_px=8, filters=[2, 2, 2], dense=2
+    )
+    params = MiningParams.from_preset(preset)
+    scene = with_land(_scene(), streams=None, heights=_east_unknown)
+    places = [Point(501_000, 9_001_000), Point(503_000, 9_001_000)]
+    points = gpd.GeoDataFrame({"point": [0, 1], "label": [1, 0]}, geometry=places, crs=GRID.crs)
+    dropped = Dropped()
+    cut = list(extract(scene, points, params.bands, params.patches, dropped))
+    assert ([p.point for p in cut], dropped.missing) == ([0], 1)
+    network = MiningNetwork(3, params.network)
+    record = {"data_hash": "none", "seed": 0, "epoch": 0}
+    record |= {name: {} for name in ("patches", "metrics", "history", "software")}
+    scaling = Normalisation(kind="training", mean=[-7.0, -13.0, 5.0], sd=[1.0, 1.0, 1.0])
+    save_model(tmp_path, network, scaling, preset, record)
+    model, scorer = load_model(tmp_path), WindowScorer(tmp_path)
+    found = classify_scene(scene, model, stride_px=8, threshold=0.5).probability
+    # Windows of 16 pixels in steps of 8: the last whole one before pixel 200 is number 23.
+    assert np.isfinite(found[:, :23]).all()
+    assert np.isnan(found[:, 24:]).all()
+    assert np.isfinite(scorer.probability(scene, 80, 80))
+    assert np.isnan(scorer.probability(scene, 80, 240))
+    nowhere = with_land(_scene(), streams=None, heights=lambda b: np.full(b.shape, np.nan, "f4"))
+    with pytest.raises(InputError, match="no window has enough valid pixels") as caught:
+        classify_scene(nowhere, model, stride_px=8, threshold=0.5)
+    assert "heights" in str(caught.value)

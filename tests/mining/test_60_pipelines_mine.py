@@ -424,6 +424,22 @@ def test_training_on_bad_patches(patches, tmp_path):
     refused("file is missing", lambda f: next(f.glob("*.tif")).unlink())
     refused("no patches can be read", lambda f: (f / "patches.parquet").write_bytes(b"x"))
 
+    def bare(folder):
+        path = folder / "patches.parquet"
+        gpd.read_parquet(path).drop(columns="label").to_parquet(path)
+
+    def recipe(change):
+        def rewritten(folder):
+            path = folder / "patches.json"
+            path.write_text(json.dumps(change(json.loads(path.read_text()))))
+
+        return rewritten
+
+    refused("no column label", bare)
+    refused("does not say bands", recipe(lambda r: {k: v for k, v in r.items() if k != "bands"}))
+    refused("does not say patches", recipe(lambda r: r | {"patches": [104]}))
+    refused("patches of format None", recipe(lambda r: [r]))
+
 
 def test_classifying_bad_input(land, model, tmp_path, write_scene):
     out = tmp_path / "o.geojson"

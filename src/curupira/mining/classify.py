@@ -18,7 +18,14 @@ from curupira.grid import LONLAT, project
 from curupira.mining.card import EXPORT
 from curupira.mining.model import MiningModel
 from curupira.mining.overlap import SharedWindows, can_share
-from curupira.mining.scene import FloatArray, RadarScene, check_grid, fill_missing, read_bands
+from curupira.mining.scene import (
+    FloatArray,
+    RadarScene,
+    check_grid,
+    fill_missing,
+    incomplete,
+    read_bands,
+)
 from curupira.mining.windows import WindowMap
 from curupira.progress import Report, silent
 
@@ -211,7 +218,9 @@ def classify_scene(
     _fill(found, scene, model, wanted, score, threshold, report)
     if np.isnan(found.probability).all():
         raise InputError(
-            "no window has enough valid pixels", where=scene.name, remedy="check image and --aoi"
+            "no window has enough valid pixels",
+            where=scene.name,
+            remedy="check image and area, and that the heights cover it",
         )
     return found
 
@@ -275,6 +284,6 @@ def _read(scene: RadarScene, model: MiningModel, block: Window, stride: int) -> 
 def _complete(image: FloatArray, model: MiningModel, stride: int) -> BoolArray:
     """Windows of which not too much is missing."""
     size = model.card.size_px
-    views = np.lib.stride_tricks.sliding_window_view(np.isnan(image[0]), (size, size))
+    views = np.lib.stride_tricks.sliding_window_view(incomplete(image), (size, size))
     share = views[::stride, ::stride].mean(axis=(2, 3))
     return np.asarray(share <= model.params.patches.missing_share)

@@ -15,7 +15,7 @@ from curupira.blocks import Window
 from curupira.errors import InputError
 from curupira.grid import LONLAT
 from curupira.mining.params import BandParams, PatchParams
-from curupira.mining.scene import FloatArray, RadarScene, check_grid, read_bands
+from curupira.mining.scene import FloatArray, RadarScene, check_grid, missing_share, read_bands
 
 #: Points nearer than this are one point.
 _SAME_M = 1.0
@@ -177,7 +177,7 @@ def extract(
             dropped.edge += 1
             continue
         image = read_bands(scene, window, bands)
-        if np.isnan(image[0]).mean() > params.missing_share:
+        if missing_share(image) > params.missing_share:
             dropped.missing += 1
             continue
         yield Patch(int(number), int(label), scene.name, image, scene.grid[window.slices])

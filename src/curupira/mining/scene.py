@@ -206,6 +206,16 @@ def read_bands(scene: RadarScene, window: Window, params: BandParams) -> FloatAr
     return band_stack(vv, vh, params, extra)[(slice(None), *inner)]
 
 
+def incomplete(bands: FloatArray) -> npt.NDArray[np.bool_]:
+    """Pixels ``(y, x)`` of an image ``(band, y, x)`` that lack any of its bands."""
+    return np.asarray(np.isnan(bands).any(axis=0))
+
+
+def missing_share(bands: FloatArray) -> float:
+    """Share of an image's pixels that lack any of its bands."""
+    return float(incomplete(bands).mean())
+
+
 def fill_missing(patches: FloatArray, mean: list[float] | None) -> FloatArray:
     """Patches with NaN replaced by the training mean of the band, or by the patch's own.
 

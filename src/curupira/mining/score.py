@@ -10,7 +10,7 @@ from curupira.blocks import Window
 from curupira.errors import ConfigError, InputError
 from curupira.mining.card import AGAIN, CARD, EXPORT, ModelCard, read_card
 from curupira.mining.params import MiningParams
-from curupira.mining.scene import RadarScene, check_grid, fill_missing, read_bands
+from curupira.mining.scene import RadarScene, check_grid, fill_missing, missing_share, read_bands
 from curupira.presets import Preset
 
 
@@ -75,7 +75,7 @@ class WindowScorer:
         size = self.card.size_px
         window = Window(row, row + size, column, column + size)
         image = read_bands(scene, window, self.params.bands)
-        if np.isnan(image[0]).mean() > self.params.patches.missing_share:
+        if missing_share(image) > self.params.patches.missing_share:
             return float("nan")
         bands = fill_missing(image[None], self.card.normalisation.mean)
         (found,) = self.session.run(None, {"bands": np.ascontiguousarray(bands)})

@@ -24,7 +24,7 @@ from curupira.grid import LONLAT, default_crs, project
 from curupira.mining import figures
 from curupira.mining.params import BandParams, MiningParams, PatchParams, validated
 from curupira.mining.patches import Dropped, Patch, extract, read_points
-from curupira.mining.scene import RadarScene, Scale
+from curupira.mining.scene import RadarScene, Scale, missing_share
 from curupira.pipelines.mine_scenes import open_images
 from curupira.pipelines.outputs import fresh_folder
 from curupira.presets import Preset
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 INDEX, RECIPE = "patches.parquet", "patches.json"
 FORMAT = 1
 _SHEET_ROWS = 6
+#: What training asks of the index.
+_COLUMNS = ("file", "point", "scene", "label", "bounds", "geometry")
 
 
 @dataclass(frozen=True)
@@ -230,13 +232,20 @@ def _read_index(folder: Path) -> tuple[BandParams, PatchParams, gpd.GeoDataFrame
         raise InputError(
             f"no patches can be read ({error})", where=folder, remedy=remedy
         ) from error
-    if recipe.get("format") != FORMAT:
+    version = recipe.get("format") if isinstance(recipe, dict) else None
+    if version != FORMAT:
         raise InputError(
-            f"patches of format {recipe.get('format')}, this program reads {FORMAT}",
+            f"patches of format {version}, this program reads {FORMAT}",
             where=folder,
             remedy=remedy,
         )
     where = str(folder / RECIPE)
+    for section in ("bands", "patches"):
+        if not isinstance(recipe.get(section), dict):
+            raise InputError(f"does not say {section}", where=where, remedy=remedy)
+    for column in _COLUMNS:
+        if column not in index.columns:
+            raise InputError(f"has no column {column}", where=folder / INDEX, remedy=remedy)
     bands = validated(BandParams, recipe["bands"], where=where)
     params = validated(PatchParams, recipe["patches"], where=where)
     wrong = index[~index["label"].isin([0, 1])]
@@ -262,7 +271,7 @@ def _read_patch(path: Path, bands: BandParams, params: PatchParams) -> Any:
                 remedy=remedy,
             )
         patch = dataset.read()
-    missing = float(np.isnan(patch[0]).mean())
+    missing = missing_share(patch)
     if missing > params.missing_share:
         raise InputError(
             f"{missing:.0%} of the patch is missing", where=path, remedy="delete it, or cut anew"
