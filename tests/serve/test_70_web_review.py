@@ -9,7 +9,7 @@ import pytest
 import shapely
 from PIL import Image
 
-from curupira.codes import Verdict
+from curupira.codes import ClosedReason, Status, Verdict
 from curupira.pipelines import assessed
 from curupira.store import warning as warnings
 
@@ -80,6 +80,26 @@ def test_a_day_of_two_interpreters_and_an_operator(serving: Any) -> None:
         assert [a.judged.verdict for a in assessed.assessed(session)] == [
             Verdict.RECENT_DEFORESTATION
         ]
+
+
+def test_a_rejected_warning_still_counts_when_it_is_closed(serving: Any) -> None:
+    served = serving(blind_share=0.0)
+    assert draw(served, plan="stratified").status_code == 201
+    ana = served.client("ana")
+    wrong, *right = (item["warning_id"] for item in ana.get("/api/queue").json()["items"])
+    no = {"verdict": "false_positive", "reason": "flood"}
+    for key, body in ((wrong, no), *((k, {"verdict": "recent_deforestation"}) for k in right)):
+        assert ana.post(f"/api/warnings/{key}/review", json=body).status_code == 201
+    before = ana.get("/api/dashboard").json()
+    value = before["accuracy"]["ua_count"]["excluded"]["value"]
+    assert value == pytest.approx(len(right) / (len(right) + 1))
+    with served.app.state.site.store.transaction() as session:  # as the next run does
+        row = warnings.get(session, wrong)
+        row.status, row.closed_reason = Status.CLOSED, ClosedReason.REJECTED
+        row.closed_at = row.issued_at
+    after = ana.get("/api/dashboard").json()
+    for table in ("accuracy", "agreement", "years"):
+        assert after[table] == before[table]
 
 
 def test_more_than_four_interpreters_are_too_many(served: Any) -> None:

@@ -37,9 +37,12 @@ class Assessed:
 
 
 def assessed(session: Session, search: Search | None = None) -> list[Assessed]:
-    """Warnings with a verdict; the probability is of the draw they were part of."""
+    """Warnings with a verdict; the probability is of the draw they were part of.
+
+    Of every status: the next run closes what was rejected, and without it all would be true.
+    """
     probability = samples.inclusion(session)
-    wanted = replace(search or Search(), judged=True, merged=False)
+    wanted = replace(search or Search(), status=(), judged=True, merged=False)
     found = []
     for key, kind, verdict, source, area, flag, lon, lat in searches.columns(
         session, wanted, _COLUMNS
