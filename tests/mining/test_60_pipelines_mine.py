@@ -363,6 +363,19 @@ def test_several_dates_become_one_composite(land, dates, model, tmp_path):
     leaves_nothing(tmp_path, ConfigError, "looks at one image", *two)
 
 
+def test_the_step_follows_the_size_of_the_patches(land, tmp_path):
+    (tmp_path / "one.toml").write_text(QUICK.replace("epochs = 12", "epochs = 1"))
+    scenes = [word for scene in land.scenes for word in ("--scene", scene)]
+    made = tmp_path / "p"
+    call("patches", *scenes, "--points", land.points, "--size", 52, "-o", made)
+    words = ("train", "--patches", made, "-o", tmp_path / "m", "--preset")
+    leaves_nothing(tmp_path, ConfigError, "that the patches were cut with", *words, "curupira")
+    call(*words, tmp_path / "one.toml")
+    params = load_model(tmp_path / "m").params
+    # Half a window, as the preset has it: the quarters of 520 m are 260 m, and lie side by side.
+    assert (params.patches.size_px, params.classify.stride_px) == (52, 26)
+
+
 def leaves_nothing(folder, error, message, *words):
     before = sorted(p.name for p in folder.iterdir())
     with pytest.raises(error, match=message):

@@ -15,7 +15,7 @@ from curupira.cog import write_atomic, write_cog
 from curupira.errors import ConfigError
 from curupira.mining import figures
 from curupira.mining.card import WORDS, in_words
-from curupira.mining.params import MiningParams
+from curupira.mining.params import BandParams, MiningParams, PatchParams
 from curupira.mining.scene import RadarScene, Scale
 from curupira.mining.splits import split_patches
 from curupira.mining.squares import drop_lone, squares_of
@@ -62,12 +62,13 @@ def train_model(
 ) -> ModelCard:
     """Train on a folder of patches and write a model folder; all or nothing.
 
-    Bands and size are those of the patches; everything else is the preset's.
+    Formulas, filter and size are those of the patches, and the step keeps its share of the window;
+    everything else is the preset's.
 
     Raises
     ------
     ConfigError
-        If a folder is missing or in the way, or the preset is wrong.
+        If a folder is missing or in the way, or the preset is wrong, or not that of the patches.
     InputError
         If the patches cannot be used or split.
     """
@@ -75,7 +76,7 @@ def train_model(
     from curupira.mining import model, train
 
     data, bands, sizes = read_patches(patches)
-    chosen = preset.replace(**bands.model_dump(), **sizes.model_dump())
+    chosen = _for_patches(preset, bands, sizes)
     params = MiningParams.from_preset(chosen)
     learn, check = split_patches(data.index, params.split, size_m=params.patches.size_m, seed=seed)
     with fresh_folder(out, CARD, force=force) as folder:
@@ -106,6 +107,20 @@ def train_model(
         write_atomic(folder / WORDS, in_words(card).encode())
         _draw(folder, trained, metrics, labels)
     return card
+
+
+def _for_patches(preset: Preset, bands: BandParams, sizes: PatchParams) -> Preset:
+    own = MiningParams.from_preset(preset)
+    # No option of ``mining patches`` changes these: another preset cut them.
+    if bands.bands != own.bands.bands or sizes.pixel_m != own.patches.pixel_m:
+        raise ConfigError(
+            f"the patches hold {', '.join(bands.bands)} at {sizes.pixel_m:g} m, the preset "
+            f"{preset.name} wants {', '.join(own.bands.bands)} at {own.patches.pixel_m:g} m",
+            where="--preset",
+            remedy="name the preset that the patches were cut with",
+        )
+    stride_px = max(1, round(own.classify.stride_px * sizes.size_px / own.patches.size_px))
+    return preset.replace(**bands.model_dump(), **sizes.model_dump(), stride_px=stride_px)
 
 
 def _counts(data: PatchSet, learn: Any, check: Any) -> dict[str, int]:
