@@ -5,11 +5,13 @@ Reading is in ``stac_read``; its names can be had from here as well.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from odc.geo.geobox import GeoBox
 from shapely.geometry import mapping
 
 from curupira.cog import write_atomic
-from curupira.errors import InputError
+from curupira.errors import InputError, StoreError
 from curupira.records import Asset, Scene
 from curupira.stac_read import (
     BAND_FIELD,
@@ -30,6 +32,7 @@ from curupira.stac_read import (
 )
 
 __all__ = [
+    "check_catalogue",
     "is_remote",
     "item_scene",
     "platform_name",
@@ -129,7 +132,7 @@ def _asset(band: str, asset: Asset, scale: str) -> pystac.Asset:
 def write_catalogue(
     folder: Path, items: Iterable[pystac.Item], *, catalogue_id: str, description: str
 ) -> Path:
-    """Write or extend a static catalogue; the catalogue file comes last.
+    """Write or extend a static catalogue; the catalogue file comes last. Several may, at once.
 
     Parameters
     ----------
@@ -155,13 +158,41 @@ def write_catalogue(
     """
     folder = Path(folder)
     path = folder / CATALOGUE_FILE
-    links = {link["href"]: link for link in _old_links(path)}
+    check_catalogue(folder)
+    fresh = {}
     for item in items:
         name = f"{_ITEMS}/{_file_name(item.id)}"
         write_atomic(folder / name, _dump(_item_dict(item, folder / name)))
         href = f"./{name}"
-        links[href] = {"rel": "item", "href": href, "type": "application/geo+json"}
-    catalogue = {
+        fresh[href] = {"rel": "item", "href": href, "type": "application/geo+json"}
+    with _held(folder):
+        links = {link["href"]: link for link in _old_links(path)} | fresh
+        write_atomic(path, _dump(_catalogue(links, catalogue_id, description)))
+    return path
+
+
+def check_catalogue(folder: Path) -> None:
+    """Raise ``InputError`` if the folder's ``catalog.json`` is no catalogue."""
+    _old_links(Path(folder) / CATALOGUE_FILE)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Wait for other writers of the catalogue. The lock dies with the process; its file stays."""
+    path = folder / f".{CATALOGUE_FILE}.lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+    except OSError as error:
+        raise StoreError(
+            f"cannot be written ({error.strerror})", where=path, remedy="check the permissions"
+        ) from error
+
+
+def _catalogue(links: Mapping[str, Any], catalogue_id: str, description: str) -> dict[str, Any]:
+    return {
         "type": "Catalog",
         "stac_version": pystac.get_stac_version(),
         "id": catalogue_id,
@@ -171,8 +202,6 @@ def write_catalogue(
             *(links[href] for href in sorted(links)),
         ],
     }
-    write_atomic(path, _dump(catalogue))
-    return path
 
 
 def _old_links(path: Path) -> list[dict[str, Any]]:

@@ -3,6 +3,8 @@
 import json
 import shutil
 from datetime import UTC, datetime, timedelta
+from itertools import chain
+from multiprocessing import get_context
 
 import pystac
 import pytest
@@ -109,6 +111,24 @@ def test_catalogue_is_extended_and_same_id_replaced(tmp_path):
     created = {item.id: item_scene(item, BANDS).created for item in items}
     assert created["b"] == newer.created
     assert not list(tmp_path.rglob("*.part"))
+
+
+def _add(folder, names):
+    for name in names:
+        write_catalogue(folder, [scene_item(scene(name), GRID)], catalogue_id="c", description="d")
+
+
+def test_two_processes_extend_one_catalogue(tmp_path):
+    names = [[f"{one}{n}" for n in range(20)] for one in "ab"]
+    start = get_context("fork")
+    writers = [start.Process(target=_add, args=(tmp_path, each)) for each in names]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    items = pystac.Catalog.from_file(str(tmp_path / "catalog.json")).get_items()
+    assert sorted(item.id for item in items) == sorted(chain(*names))
 
 
 def test_a_file_that_is_no_catalogue_is_not_overwritten(tmp_path):
