@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import re
+import struct
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 from xml.etree import ElementTree as Xml
+from xml.parsers import expat
 
 import shapely
 from PIL import Image as Pillow
@@ -25,6 +27,17 @@ from curupira.store.session import Store
 #: Longest side of a photo that is kept, pixels; pixels of one that is opened at all.
 _PHOTO_PX, _MOST_PIXELS = 2048, 60_000_000
 _PHOTO_NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.jpg")
+#: Tag of how the camera was held, and what brings the picture upright (EXIF 2.3, 4.6.4).
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
+    3: Pillow.Transpose.ROTATE_180,
+    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
+    5: Pillow.Transpose.TRANSPOSE,
+    6: Pillow.Transpose.ROTATE_270,
+    7: Pillow.Transpose.TRANSVERSE,
+    8: Pillow.Transpose.ROTATE_90,
+}
 _NAMESPACE = re.compile(r"\{[^}]*\}")
 #: Rows of one file.
 _MOST_ROWS = 10_000
@@ -79,12 +92,10 @@ def _read_csv(content: bytes) -> list[dict[str, str]]:
 
 
 def _read_gpx(content: bytes) -> list[dict[str, str]]:
-    # An entity could expand without end: no GPX needs a document type.
-    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-        raise InputError("the GPX declares entities", where="file", remedy="export it again")
     try:
+        _refuse_document_type(content)
         root = Xml.fromstring(content)  # noqa: S314 (no entities, see above)
-    except Xml.ParseError as error:
+    except (Xml.ParseError, expat.ExpatError, ValueError, LookupError) as error:
         raise InputError(f"no GPX ({error})", where="file", remedy="export it again") from error
     names = {"type": "verdict", "time": "visited_on", "cmt": "method", "desc": "finding"}
     rows = []
@@ -97,6 +108,18 @@ def _read_gpx(content: bytes) -> list[dict[str, str]]:
             row[names.get(tag, "warning_id" if tag == "name" else tag)] = (child.text or "").strip()
         rows.append(row)
     return _checked(rows)
+
+
+def _refuse_document_type(content: bytes) -> None:
+    """Refuse a GPX with a document type: none needs it, and an entity could expand without end."""
+
+    def declared(*_: object) -> None:
+        raise InputError("the GPX declares entities", where="file", remedy="export it again")
+
+    # The parser says it, not the bytes: the file may be in UTF-16.
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = declared
+    parser.Parse(content, True)
 
 
 def _checked(rows: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -173,7 +196,7 @@ def _is_known(session: Session, key: str) -> bool:
 
 
 def clean_photo(content: bytes) -> bytes:
-    """A photo as JPEG without metadata, at most 2048 pixels a side.
+    """A photo as JPEG, upright, without metadata or comments, at most 2048 pixels a side.
 
     Raises
     ------
@@ -184,13 +207,25 @@ def clean_photo(content: bytes) -> bytes:
         with Pillow.open(io.BytesIO(content), formats=("JPEG", "PNG")) as photo:
             if photo.width * photo.height > _MOST_PIXELS:
                 raise InputError("the photo has too many pixels", where="photo", remedy="shrink it")
-            image = photo.convert("RGB")
+            image = _upright(photo)
     except (UnidentifiedImageError, OSError, ValueError, Pillow.DecompressionBombError) as error:
         raise InputError("no JPEG or PNG", where="photo", remedy="send another") from error
+    image.info.clear()
     image.thumbnail((_PHOTO_PX, _PHOTO_PX))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=85)
     return buffer.getvalue()
+
+
+def _upright(photo: Pillow.Image) -> Pillow.Image:
+    """A photo as it was seen: how the camera was held is told by the metadata, which goes."""
+    image = photo.convert("RGB")
+    try:
+        turn = _TURNS.get(photo.getexif().get(_ORIENTATION, 1))
+    except (OSError, ValueError, SyntaxError, TypeError, struct.error):
+        # Damaged metadata is no reason to refuse a picture.
+        return image
+    return image if turn is None else image.transpose(turn)
 
 
 def is_photo(name: object) -> bool:
