@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +18,7 @@ from curupira import presets
 from curupira.cli.main import app
 from curupira.cog import write_cog
 from curupira.config import Workspace
-from curupira.errors import ConfigError, InputError
+from curupira.errors import ConfigError, InputError, SourceError
 from curupira.mining.card import Normalisation
 from curupira.mining.model import save_model
 from curupira.mining.network import MiningNetwork
@@ -57,7 +58,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def make(b: ModuleType, folder: Path, model: str) -> tuple[Workspace, Any, Any]:
+def make(
+    b: ModuleType, folder: Path, model: str, others: Sequence[Any] = ()
+) -> tuple[Workspace, Any, Any]:
     """A workspace with a new mine, and mined land that was there before."""
     mine, old = b.Square(8, 8, b.day(8)), b.Square(40, 40, b.day(0), size=20, drop_db=0.0)
 
@@ -72,13 +75,15 @@ def make(b: ModuleType, folder: Path, model: str) -> tuple[Workspace, Any, Any]:
                     ratio[rows, square.col : square.col + square.size] = MINE_RATIO
             path = self.folder / f"{shot.scene_id}_{shot.version}_vv.tif"
             if not path.exists():
-                write_cog(path, (vh * 10 ** (ratio / 10))[None], b.GRID, nodata=float("nan"))
+                seen = slice(*shot.rows)
+                vv = (vh * 10 ** (ratio / 10))[None, seen]
+                write_cog(path, vv, b.GRID[seen, :], nodata=float("nan"))
             return b.replace(scene, assets={**scene.assets, "vv": Asset(str(path))})
 
     world = World(folder / "images", [mine])
     workspace = world.workspace(
         folder / "ws",
-        b.series(12),
+        [*b.series(12), *others],
         source={"catalogue": "catalog/catalog.json"},
         mining={"model": model, "neighbourhood_m": 0.0, "threshold": 0.6},
     )
@@ -131,6 +136,27 @@ def test_candidates_of_a_workspace(builder: ModuleType, tmp_path: Path, model: P
     done = runner.invoke(app, ["mining", "classify", "--threshold", "0.9999", *ws])
     assert done.exit_code == 0, done.output
     assert "0 squares" in done.output
+
+
+def test_an_orbit_that_cannot_be_used_costs_its_own_squares_only(
+    builder: ModuleType, tmp_path: Path, model: Path
+) -> None:
+    # The second orbit clips the area: no window of it has enough pixels.
+    clips = builder.Shot(builder.day(10), orbit=10, rows=(0, 6))
+    workspace, _, _ = make(builder, tmp_path, str(model), [clips])
+    builder.play(workspace)
+    ws = ["-w", str(workspace.folder)]
+    done = CliRunner().invoke(app, ["mining", "classify", *ws])
+    assert done.exit_code == 0, done.output
+    assert "1 images (1 more could not be used" in done.output
+    found = find_candidates(workspace, now=NOW)
+    assert (found.acquisitions, found.unusable, found.new) == (1, 1, 0)
+    assert found.known > 0
+    # The newest image of the other orbit goes too: nothing is left to look at.
+    for path in (tmp_path / "images").glob(f"*{builder.day(11):%Y%m%d}*"):
+        path.unlink()
+    with pytest.raises((InputError, SourceError)):
+        find_candidates(workspace, now=NOW)
 
 
 def test_what_cannot_be_asked(builder: ModuleType, tmp_path: Path) -> None:

@@ -252,9 +252,10 @@ def _candidates(
             now=datetime.now(UTC),
             report=report,
         )
+    rest = f" ({found.unusable} more could not be used: see the log)" if found.unusable else ""
     say(
-        f"{found.acquisitions} images, {found.squares} squares: {found.at_warnings} at warnings, "
-        f"{found.new} new candidates, {found.known} known"
+        f"{found.acquisitions} images{rest}, {found.squares} squares: {found.at_warnings} at "
+        f"warnings, {found.new} new candidates, {found.known} known"
     )
 
 

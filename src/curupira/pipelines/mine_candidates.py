@@ -16,10 +16,12 @@ import pandas as pd
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from curupira import logs
 from curupira.codes import Verdict
 from curupira.config import Workspace
-from curupira.errors import ConfigError, InputError
+from curupira.errors import ConfigError, InputError, SourceError
 from curupira.grid import SIRGAS_2000
+from curupira.mining.scene import RadarScene
 from curupira.mining.squares import drop_lone, squares_of
 from curupira.pipelines.mine import need_torch
 from curupira.pipelines.mine_images import MiningImages
@@ -35,15 +37,18 @@ from curupira.units import geodesic_area_ha
 if TYPE_CHECKING:
     from curupira.mining.model import MiningModel
 
+log = logs.get(__name__)
+
 #: Names a square by where it lies, so that looking again finds the same candidate.
 _NAMESPACE = uuid.UUID("6d0b2a2c-9a51-4d2e-8d53-2f3f5b0d7c11")
 
 
 @dataclass(frozen=True)
 class CandidateSummary:
-    """Images looked at, squares above the threshold, those at warnings, and the rest."""
+    """Images looked at and not usable; squares above the threshold, at warnings, and the rest."""
 
     acquisitions: int
+    unusable: int
     squares: int
     at_warnings: int
     new: int
@@ -74,7 +79,9 @@ def find_candidates(
     ConfigError
         If no model is named, or it cannot be found.
     InputError
-        If the store knows no scene yet, or an image does not suit the model.
+        If the store knows no scene yet.
+    InputError, SourceError
+        If no orbit's image can be used; while one can, the others are logged and left out.
     """
     options = workspace.monitor.mining
     if not options.model:
@@ -94,14 +101,15 @@ def find_candidates(
             known = group_acquisitions(scenes.ingested(session))
             taken = [row.geom for row in warnings.query(session)]
         newest = _newest(known, until)
-        found = _classify(newest, known, images, model, level, workspace, report)
+        found, unusable = _classify(newest, known, images, model, level, workspace, report)
         free = ~_touching(found, taken)
         name = f"{model.card.preset} {model.card.weights_sha256[:12]}"
         rows = [_row(square, level, name, now) for square in found[free].itertuples()]
         with store.transaction(durable=True) as session:
             new = sum(candidates.put(session, row) for row in rows)
     return CandidateSummary(
-        acquisitions=len(newest),
+        acquisitions=len(newest) - unusable,
+        unusable=unusable,
         squares=len(found),
         at_warnings=int((~free).sum()),
         new=new,
@@ -185,29 +193,50 @@ def _classify(
     threshold: float,
     workspace: Workspace,
     report: Report,
-) -> gpd.GeoDataFrame:
-    """Squares of all orbits in EPSG:4674; where they coincide, the most probable sight."""
-    from curupira.mining.classify import classify_scene
+) -> tuple[gpd.GeoDataFrame, int]:
+    """Squares of all usable orbits in EPSG:4674, and how many orbits are not usable.
 
-    rules = model.params.classify
-    frames = []
+    Where squares coincide, the most probable sight stays.
+    """
+    frames: list[gpd.GeoDataFrame] = []
+    failed: list[InputError | SourceError] = []
     for acquisition in newest:
-        seen = classify_scene(
-            images.image(acquisition, known),
-            model,
-            stride_px=rules.stride_px,
-            threshold=threshold,
-            area=workspace.area,
-            report=report,
-        )
-        cut = squares_of(seen, threshold, rules.merge_overlap, rules.squares)
-        squares = drop_lone(cut, rules)
+        try:
+            image = images.image(acquisition, known)
+            squares = _squares(image, model, threshold, workspace, report)
+        except (InputError, SourceError) as error:
+            # An orbit that only clips the area, or has too few dates, costs its own squares only.
+            name = acquisition.acquisition_id
+            log.warning("no mining candidates", acquisition=name, reason=str(error))
+            failed.append(error)
+            continue
         frames.append(squares.assign(acquisition=acquisition.acquisition_id, day=acquisition.day))
+    if not frames:
+        raise failed[0]
     every = pd.concat(frames).sort_values("probability", ascending=False, kind="stable")
     # All orbits share one lattice: a square is at the same place in all of them.
     middles = shapely.get_coordinates(every.centroid.to_numpy()).round(3)
     again = pd.DataFrame(middles).duplicated().to_numpy()
-    return gpd.GeoDataFrame(every[~again], crs=str(images.grid.crs)).to_crs(SIRGAS_2000)
+    return gpd.GeoDataFrame(every[~again], crs=str(images.grid.crs)).to_crs(SIRGAS_2000), len(
+        failed
+    )
+
+
+def _squares(
+    image: RadarScene, model: MiningModel, threshold: float, workspace: Workspace, report: Report
+) -> gpd.GeoDataFrame:
+    from curupira.mining.classify import classify_scene
+
+    rules = model.params.classify
+    seen = classify_scene(
+        image,
+        model,
+        stride_px=rules.stride_px,
+        threshold=threshold,
+        area=workspace.area,
+        report=report,
+    )
+    return drop_lone(squares_of(seen, threshold, rules.merge_overlap, rules.squares), rules)
 
 
 def _touching(squares: gpd.GeoDataFrame, taken: list[BaseGeometry]) -> npt.NDArray[np.bool_]:
