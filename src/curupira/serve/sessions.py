@@ -13,7 +13,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Lock
+from threading import Lock, Semaphore
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -28,6 +28,8 @@ WINDOW_S = 900.0
 MIN_PASSWORD, MAX_PASSWORD = 10, 200
 #: Names counted at once; an attacker who tries more only pushes out the oldest.
 _MOST_KEYS = 10_000
+#: Passwords verified at once: each takes 64 MB and a core.
+_AT_ONCE = 4
 _hasher = PasswordHasher()
 #: Verified when there is no such account, so that the answer takes as long.
 _NOBODY = _hasher.hash(secrets.token_hex(16))
@@ -116,18 +118,31 @@ def _same(given: str, ours: str) -> bool:
 
 
 class Limiter:
-    """Counts failed logins by key over the last quarter of an hour."""
+    """Counts logins that failed, or are not decided yet, by key over a quarter of an hour."""
 
     def __init__(self, tries: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.tries, self.clock = tries, clock
         self._failed: dict[str, deque[float]] = defaultdict(deque)
         self._lock = Lock()
+        #: To be held from ``admit`` to ``succeeded``. Never more than the tries: people who log in
+        #: from one address at the same moment must not be taken for failures.
+        self.turns = Semaphore(min(_AT_ONCE, tries))
 
-    def wait(self, *keys: str) -> int:
-        """Seconds until any of the keys may try again; 0: now."""
+    def admit(self, *keys: str) -> int:
+        """Count a try of the keys, as a failure until it succeeds, and return 0.
+
+        Where any of them had too many, nothing is counted; returns the seconds to wait.
+        """
         with self._lock:
             now = self.clock()
-            return max((self._wait(key, now) for key in keys), default=0)
+            wait = max((self._wait(key, now) for key in keys), default=0)
+            if wait:
+                return wait
+            for key in keys:
+                self._failed[key].append(now)
+            while len(self._failed) > _MOST_KEYS:
+                del self._failed[next(iter(self._failed))]
+            return 0
 
     def _wait(self, key: str, now: float) -> int:
         times = self._failed.get(key)
@@ -137,15 +152,12 @@ class Limiter:
             return 0
         return int(WINDOW_S - (now - times[-self.tries])) + 1
 
-    def failed(self, *keys: str) -> None:
-        """Count a failure."""
+    def succeeded(self, name: str, address: str) -> None:
+        """Forget a name's failures; of its address only the try that succeeded."""
         with self._lock:
-            for key in keys:
-                self._failed[key].append(self.clock())
-            while len(self._failed) > _MOST_KEYS:
-                del self._failed[next(iter(self._failed))]
-
-    def succeeded(self, key: str) -> None:
-        """Forget a key's failures."""
-        with self._lock:
-            self._failed.pop(key, None)
+            self._failed.pop(name, None)
+            times = self._failed.get(address)
+            if times:
+                times.pop()
+            if not times:
+                self._failed.pop(address, None)

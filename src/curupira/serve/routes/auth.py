@@ -34,16 +34,17 @@ def login(
     """Start a session; failures of a name or an address are limited."""
     address = request.client.host if request.client else "unknown"
     keys = (f"name:{credentials.name}", f"address:{address}")
-    wait = site.limiter.wait(*keys)
-    if wait:
-        raise HTTPException(429, "too many failed logins", headers={"Retry-After": str(wait)})
-    with site.store.reading() as reading:
-        row = accounts.find(reading, credentials.name)
-        stored = None if row is None or row.disabled else row.password_hash
-    if not verify_password(stored, credentials.password) or row is None:
-        site.limiter.failed(*keys)
-        raise HTTPException(401, "name or password is wrong")
-    site.limiter.succeeded(keys[0])
+    with site.limiter.turns:
+        # Counted before the password is looked at, or many at once would all still be let through.
+        wait = site.limiter.admit(*keys)
+        if wait:
+            raise HTTPException(429, "too many failed logins", headers={"Retry-After": str(wait)})
+        with site.store.reading() as reading:
+            row = accounts.find(reading, credentials.name)
+            stored = None if row is None or row.disabled else row.password_hash
+        if not verify_password(stored, credentials.password) or row is None:
+            raise HTTPException(401, "name or password is wrong")
+        site.limiter.succeeded(*keys)
     cookie = site.sessions.issue(row.name, row.password_hash)
     ticket = site.sessions.read(cookie)
     response.set_cookie(
