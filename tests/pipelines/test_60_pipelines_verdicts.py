@@ -12,7 +12,7 @@ import pytest
 
 from curupira.codes import Verdict, VoteKind
 from curupira.config import Workspace
-from curupira.pipelines import review
+from curupira.pipelines import review, vote_log
 from curupira.pipelines.review import Ballot
 from curupira.store import acquisition as acquisitions
 from curupira.store import sample as samples
@@ -106,7 +106,7 @@ def test_an_undone_vote_leaves_no_trace_but_in_the_log(builder: ModuleType, tmp_
     b.play(workspace)
     assert b.state(workspace) == before
     with opened(workspace) as store, store.reading() as session:
-        assert [entry["kind"] for entry in review.log(session)] == ["vote", "undo"]
+        assert [entry["kind"] for entry in vote_log.entries(session)] == ["vote", "undo"]
 
 
 def test_the_first_of_two_blind_votes_has_no_effect_until_the_second(

@@ -144,7 +144,7 @@ def hand_out(
     """
     from curupira.cog import write_atomic
     from curupira.config import Workspace
-    from curupira.pipelines import review as reviewing
+    from curupira.pipelines import vote_log
     from curupira.store.session import Store
 
     if output.is_dir():
@@ -154,9 +154,9 @@ def hand_out(
         Store.open(opened.monitor.store.url, base=opened.folder, create=False) as store,
         store.reading() as session,
     ):
-        rows = reviewing.log(session)
+        rows = vote_log.entries(session)
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=reviewing.LOG_COLUMNS)
+    writer = csv.DictWriter(text, fieldnames=vote_log.LOG_COLUMNS)
     writer.writeheader()
     writer.writerows(rows)
     write_atomic(output, text.getvalue().encode("utf-8"))

@@ -163,7 +163,7 @@ def judge_candidate(
         Store.open(workspace.monitor.store.url, base=workspace.folder, create=False) as store,
         store.transaction(durable=True) as session,
     ):
-        row = candidates.get(session, candidate_id)
+        row = candidates.held(session, candidate_id)
         if row is None:
             raise ConfigError(
                 f"no candidate {candidate_id}",

@@ -12,6 +12,7 @@ from typing import Any
 import shapely
 from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from curupira.codes import Status, Verdict, VerdictSource, VoteKind
@@ -29,11 +30,8 @@ from curupira.store.tables import EditRow, ReviewRow, SampleRow, WarningRow
 from curupira.units import geodesic_area_ha
 from curupira.validate import sampling, verdicts
 from curupira.validate.sampling import Plan
-from curupira.validate.verdicts import Decision
+from curupira.validate.verdicts import AUTOMATIC, Decision
 from curupira.vectorise.match import as_multipolygon
-
-#: Interpreter of what the optical layer validated.
-AUTOMATIC = "automatic"
 
 
 class ConflictError(ConfigError):
@@ -82,7 +80,8 @@ def draw(
 ) -> list[SampleRow]:
     """Draw a day's sample: of the warnings issued up to its end that no draw has seen.
 
-    Warnings more than half covered by an optical alert are validated automatically, by a vote.
+    Warnings more than half covered by an optical alert are validated automatically, by a vote,
+    unless a person has voted already.
     The seed follows from the day unless given, so that anybody can repeat the draw.
 
     Raises
@@ -128,13 +127,22 @@ def draw(
             )
             for d in drawn
         ]
-        samples.add(session, rows)
+        try:
+            samples.add(session, rows)
+        except IntegrityError as error:
+            raise ConflictError(
+                "another draw was quicker", where=day, remedy="see its sample"
+            ) from error
+        touched = {d.warning_id for d in drawn if d.blind or d.automatic}
+        warnings.lock(session, [row for row in fresh if row.warning_id in touched])
+        log = reviews.by_warning(session, touched)
         for d in drawn:
-            if d.automatic:
+            voted = verdicts.standing(log.get(d.warning_id, []))
+            if d.automatic and not voted:
                 _record(session, d.warning_id, AUTOMATIC, Ballot(Verdict.AUTOMATIC), now)
-        # Who voted before the draw now waits for a second vote as well.
-        for key in reviews.by_warning(session, [d.warning_id for d in drawn if d.blind]):
-            refresh(session, key)
+            elif d.blind and voted:
+                # Who voted before the draw now waits for a second vote as well.
+                refresh(session, d.warning_id)
     return rows
 
 
@@ -166,26 +174,62 @@ def _candidates(
 
 
 def cast(
-    store: Store, warning_id: str, interpreter: str, ballot: Ballot, now: datetime
+    store: Store,
+    warning_id: str,
+    interpreter: str,
+    ballot: Ballot,
+    now: datetime,
+    *,
+    sees_all: bool = False,
 ) -> ReviewRow:
     """Add a vote to the log, durably, and bring the warning's verdict up to date.
 
     Status, confidence, priority and masks follow at the next run (product.md 3, point 3).
+
+    Parameters
+    ----------
+    sees_all
+        The person sees the votes of others before voting, as operators do.
 
     Raises
     ------
     MissingError
         If there is no such warning.
     ConflictError
-        If the person has voted already and supersedes nothing, or four others have.
+        If the person has voted already and supersedes nothing, or four others have; and on a
+        warning drawn for two blind votes, if this one would not be blind.
     InputError
-        If a rejection gives no reason, or what it supersedes is not the person's own vote.
+        If a rejection gives no reason, what it supersedes is not the person's own vote, or it says
+        that the optical layer decided.
     """
     with store.transaction(durable=True) as session:
-        known(session, warning_id)
-        kept = verdicts.standing(reviews.votes(session, warning_id))
-        _check(kept, interpreter, ballot)
+        _held(session, warning_id)
+        every = reviews.votes(session, warning_id)
+        _check(verdicts.standing(every), interpreter, ballot)
+        at_desk = ballot.source is VerdictSource.DESK and ballot.kind is not VoteKind.ADJUDICATION
+        if at_desk and (ballot.supersedes is not None or sees_all):
+            _check_blind(session, warning_id, every, interpreter)
         return _record(session, warning_id, interpreter, ballot, now)
+
+
+def _held(session: Session, warning_id: str) -> WarningRow:
+    """One warning that nobody else votes on, undoes or redraws until the transaction ends."""
+    row = known(session, warning_id)
+    warnings.lock(session, [row])
+    return row
+
+
+def _check_blind(
+    session: Session, warning_id: str, every: Sequence[ReviewRow], interpreter: str
+) -> None:
+    """Refuse what would change a blind vote after those of others could be read."""
+    others = {v.interpreter for v in verdicts.at_desk(every)} - {interpreter, AUTOMATIC}
+    if others and _is_blind(session, warning_id):
+        raise ConflictError(
+            "it was drawn for two blind votes, and another's can be read",
+            where="review",
+            remedy="leave it to the operator, who adjudicates",
+        )
 
 
 def known(session: Session, warning_id: str) -> WarningRow:
@@ -203,23 +247,24 @@ def known(session: Session, warning_id: str) -> WarningRow:
 
 
 def _check(kept: Sequence[ReviewRow], interpreter: str, ballot: Ballot) -> None:
+    if ballot.verdict is Verdict.AUTOMATIC:
+        raise InputError(
+            "only the optical layer gives this verdict", where="verdict", remedy="say what it is"
+        )
     if ballot.verdict in verdicts.REJECTING and not ballot.reason:
         raise InputError("a rejection needs a reason", where="reason", remedy="say why")
     if ballot.supersedes is not None:
         old = next((v for v in kept if v.vote_id == ballot.supersedes), None)
-        if old is None or old.interpreter != interpreter:
+        if old is None or (old.interpreter, old.source) != (interpreter, ballot.source):
             raise InputError(
-                "only a standing vote of one's own can be superseded",
+                "only a standing vote of one's own, of the same kind, can be superseded",
                 where=ballot.supersedes,
                 remedy="read the votes again",
             )
         return
     if ballot.kind is VoteKind.ADJUDICATION or ballot.source is VerdictSource.FIELD:
         return
-    desk = [
-        v for v in kept if v.source is VerdictSource.DESK and v.kind is not VoteKind.ADJUDICATION
-    ]
-    people = {v.interpreter for v in desk} - {AUTOMATIC}
+    people = {v.interpreter for v in verdicts.at_desk(kept)} - {AUTOMATIC}
     if interpreter in people:
         raise ConflictError(
             "you have voted on this warning", where="supersedes", remedy="name your earlier vote"
@@ -269,9 +314,13 @@ def refresh(session: Session, warning_id: str) -> None:
 
 def decision(session: Session, warning_id: str) -> Decision:
     """What the votes on a warning say together, by the rules of its draw."""
-    drawn = samples.of_warning(session, warning_id)
-    blind = drawn is not None and drawn.blind
+    blind = _is_blind(session, warning_id)
     return verdicts.decide(reviews.votes(session, warning_id), blind=blind)
+
+
+def _is_blind(session: Session, warning_id: str) -> bool:
+    drawn = samples.of_warning(session, warning_id)
+    return drawn is not None and drawn.blind
 
 
 def undo(store: Store, vote_id: str, by: str, *, any_vote: bool, now: datetime) -> ReviewRow:
@@ -280,7 +329,8 @@ def undo(store: Store, vote_id: str, by: str, *, any_vote: bool, now: datetime) 
     Raises
     ------
     MissingError, ForbiddenError, ConflictError
-        If there is no such vote, it is another's, or it does not stand any more.
+        If there is no such vote, it is another's, or it does not stand any more. And, without
+        ``any_vote``, if it is one of two blind votes that can be read by now.
     """
     with store.transaction(durable=True) as session:
         vote = reviews.get(session, vote_id)
@@ -288,9 +338,12 @@ def undo(store: Store, vote_id: str, by: str, *, any_vote: bool, now: datetime) 
             raise MissingError("no such vote", where=vote_id, remedy="read the votes again")
         if vote.interpreter != by and not any_vote:
             raise ForbiddenError("it is another's vote", where=vote_id, remedy="ask an operator")
-        kept = verdicts.standing(reviews.votes(session, vote.warning_id))
-        if vote not in kept:
+        _held(session, vote.warning_id)
+        every = reviews.votes(session, vote.warning_id)
+        if vote not in verdicts.standing(every):
             raise ConflictError("the vote does not stand any more", where=vote_id, remedy="nothing")
+        if not any_vote and verdicts.at_desk([vote]):
+            _check_blind(session, vote.warning_id, every, by)
         ballot = Ballot(vote.verdict, supersedes=vote_id, kind=VoteKind.UNDO, source=vote.source)
         return _record(session, vote.warning_id, by, ballot, now)
 
@@ -313,7 +366,7 @@ def redraw(
         If the geometry is no valid polygon of some area near the warning.
     """
     with store.transaction(durable=True) as session:
-        row = known(session, warning_id)
+        row = _held(session, warning_id)
         if geometry.geom_type not in ("Polygon", "MultiPolygon") or not geometry.is_valid:
             raise InputError("the geometry is no valid polygon", where="geometry", remedy="redraw")
         if geometry.is_empty or not geometry.intersects(row.geom):
@@ -335,34 +388,3 @@ def redraw(
                 edited_at=now,
             ),
         )
-
-
-#: Columns of the vote log as a file.
-LOG_COLUMNS = (
-    *("vote_id", "warning_id", "interpreter", "source", "kind", "verdict", "confidence", "reason"),
-    *("comment", "seconds_spent", "voted_at", "supersedes", "standing"),
-    *("sample_day", "plan", "stratum", "inclusion_probability", "blind"),
-)
-
-
-def log(session: Session) -> list[dict[str, Any]]:
-    """Every entry of the vote log in time order, with the draw of its warning."""
-    found = []
-    for key, votes in reviews.by_warning(session).items():
-        drawn = samples.of_warning(session, key)
-        kept = verdicts.standing(votes)
-        for vote in votes:
-            row: dict[str, Any] = {name: getattr(vote, name) for name in LOG_COLUMNS[:12]}
-            row["kind"] = vote.kind or VoteKind.VOTE
-            row["voted_at"] = vote.voted_at.isoformat(timespec="milliseconds")
-            row["standing"] = vote in kept
-            if drawn is not None:
-                row |= {
-                    "sample_day": drawn.day.isoformat(),
-                    "plan": drawn.plan,
-                    "stratum": drawn.stratum,
-                    "inclusion_probability": drawn.inclusion_probability,
-                    "blind": drawn.blind,
-                }
-            found.append(row)
-    return sorted(found, key=lambda row: str(row["voted_at"]))

@@ -52,6 +52,12 @@ def get(session: Session, candidate_id: str) -> CandidateRow | None:
     return session.scalar(select(CandidateRow).where(CandidateRow.candidate_id == candidate_id))
 
 
+def held(session: Session, candidate_id: str) -> CandidateRow | None:
+    """One candidate that nobody else judges until the transaction ends, or None."""
+    query = select(CandidateRow).where(CandidateRow.candidate_id == candidate_id)
+    return session.scalar(query.with_for_update(key_share=True))
+
+
 def query(session: Session) -> list[CandidateRow]:
     """All candidates, the most probable first."""
     order = (CandidateRow.probability.desc(), CandidateRow.candidate_id)
@@ -61,7 +67,7 @@ def query(session: Session) -> list[CandidateRow]:
 def judge(
     row: CandidateRow, verdict: Verdict, interpreter: str, at: datetime, comment: str | None
 ) -> None:
-    """Give a candidate a verdict; earlier ones stay among its votes."""
+    """Give a candidate a verdict; earlier ones stay among its votes (so: a ``held`` one)."""
     vote: dict[str, Any] = {
         "verdict": verdict.value,
         "interpreter": interpreter,

@@ -135,6 +135,20 @@ def get(session: Session, warning_id: str) -> WarningRow:
     return row
 
 
+def lock(session: Session, rows: Collection[WarningRow]) -> None:
+    """Hold warnings until the transaction ends, and read them again.
+
+    For what reads votes and writes what they say together: on PostgreSQL two transactions would
+    otherwise not see each other's vote. On SQLite writers exclude each other anyway.
+    """
+    # In one order for all, or two would wait for each other.
+    keys = sorted(row.id for row in rows)
+    for start in range(0, len(keys), _MAX_BOUND_IDS):
+        chosen = select(WarningRow).where(WarningRow.id.in_(keys[start : start + _MAX_BOUND_IDS]))
+        held = chosen.order_by(WarningRow.id).with_for_update(key_share=True)
+        session.execute(held, execution_options={"populate_existing": True}).all()
+
+
 def of_run(session: Session, run_id: str) -> list[WarningRow]:
     """Warnings that a run issued, in order of entry."""
     chosen = select(WarningRow).where(WarningRow.run_id == run_id)

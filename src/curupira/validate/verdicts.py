@@ -107,6 +107,12 @@ def standing(votes: Sequence[V]) -> list[V]:
     return [v for v in votes if v.vote_id not in gone and v.kind is not VoteKind.UNDO]
 
 
+def at_desk(votes: Sequence[V]) -> list[V]:
+    """Plain votes at the desk: neither from the field, nor rulings, nor undoings."""
+    other = (VoteKind.ADJUDICATION, VoteKind.UNDO)
+    return [v for v in votes if v.source is VerdictSource.DESK and v.kind not in other]
+
+
 def decide(votes: Sequence[Vote], *, blind: bool = False) -> Decision:
     """Verdict of a warning from its whole log, in time order.
 

@@ -71,7 +71,7 @@ class Judgement(BaseModel):
 def judge(site: SiteHere, person: Asking, candidate_id: str, body: Judgement) -> dict[str, Any]:
     """Give a candidate a verdict; earlier ones stay among its votes."""
     with site.store.transaction(durable=True) as session:
-        row = candidates.get(session, candidate_id.replace("\x00", ""))
+        row = candidates.held(session, candidate_id.replace("\x00", ""))
         if row is None:
             raise MissingError(
                 "no such candidate", where=candidate_id, remedy="see /api/candidates"

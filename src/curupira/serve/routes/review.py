@@ -69,7 +69,14 @@ def vote(site: SiteHere, person: Asking, warning_id: str, body: Vote) -> dict[st
         raise ForbiddenError("only an operator adjudicates", where="kind", remedy="vote instead")
     _check_finite(body.context)
     ballot = Ballot(**body.model_dump())
-    row = reviewing.cast(site.store, warning_id, str(person.name), ballot, site.now())
+    row = reviewing.cast(
+        site.store,
+        warning_id,
+        str(person.name),
+        ballot,
+        site.now(),
+        sees_all=person.may(Role.OPERATOR),
+    )
     return vote_json(row, [row])
 
 
@@ -110,7 +117,7 @@ def is_blind(drawn: SampleRow | None, kept: list[ReviewRow], person: Person) -> 
     """Whether a person must not see the votes of others yet."""
     if drawn is None or not drawn.blind or person.may(Role.OPERATOR):
         return False
-    return all(v.interpreter != person.name for v in kept)
+    return all(v.interpreter != person.name for v in verdicts.at_desk(kept))
 
 
 @router.get("/queue")
@@ -150,8 +157,11 @@ def _item(
     """One place in a queue; None where others have done what there was to do."""
     mine = next((v for v in kept if v.interpreter == person.name), None)
     others = {v.interpreter for v in kept} - {person.name}
-    if mine is None and len(others) >= (2 if sample.blind else 1):
+    # An operator has seen the first vote, so cannot give the blind second one.
+    enough = 2 if sample.blind and not person.may(Role.OPERATOR) else 1
+    if mine is None and len(others) >= enough:
         return None
+    at_desk = [v for v in verdicts.at_desk(kept) if v.interpreter == person.name]
     lon, lat = row.geom.representative_point().coords[0]
     return {
         "warning_id": row.warning_id,
@@ -159,7 +169,7 @@ def _item(
         "stratum": sample.stratum,
         "blind": is_blind(sample, kept, person) and bool(others),
         "state": "open" if mine is None else "done",
-        "my_vote": None if mine is None else vote_json(mine, kept),
+        "my_vote": vote_json(at_desk[0], kept) if at_desk else None,
         "area_ha": row.area_ha,
         "intensity_class": row.intensity_class.value,
         "status": row.status.value,
