@@ -143,10 +143,14 @@ def test_without_forest_around_the_image_stays() -> None:
     )
 
 
-@pytest.mark.parametrize("size", [64, 50])
-def test_layers_do_not_depend_on_the_tiles(size: int) -> None:
+@pytest.mark.parametrize(("size", "cell"), [(64, 8), (50, 8), (64, 5)])
+def test_layers_do_not_depend_on_the_tiles(size: int, cell: int) -> None:
     recipe = presets.load("curupira").replace(
-        screen="local", screen_window_cells=3, season="none", minimum_learning_images=5
+        screen="local",
+        screen_cell_px=cell,
+        screen_window_cells=3,
+        season="none",
+        minimum_learning_images=5,
     )
     params = DetectParams.from_preset(recipe)
     vh = forest_power((30, 150, 150))
@@ -175,6 +179,18 @@ def test_layers_do_not_depend_on_the_tiles(size: int) -> None:
         for name in ("n_alerts", "first_flag_days", "excess_db", "confidence"):
             expected = getattr(whole, name)[window.slices]
             np.testing.assert_array_equal(getattr(found, name), expected)
+
+
+@pytest.mark.parametrize("cell", [3, 5, 7])
+def test_screened_images_do_not_depend_on_where_they_begin(cell: int) -> None:
+    params = PARAMS.model_copy(update={"screen_cell_px": cell, "screen_window_cells": 3})
+    power = forest_power((14, 400, 300))
+    whole = screen_images(power, learning(14), params)
+    # Far enough in that the cells around are whole.
+    y, x = 101, 52
+    part = screen_images(power[:, y:, x:], learning(14), params, origin=(y, x))
+    far = 3 * cell
+    np.testing.assert_array_equal(part[:, far:, far:], whole[:, y + far :, x + far :])
 
 
 def test_window_must_have_a_centre() -> None:

@@ -15,7 +15,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from curupira.detect.lanes import kernel
+from curupira.detect.lanes import kernel, piece
 from curupira.detect.params import ScreenParams
 from curupira.detect.reference import reference_level
 from curupira.units import from_db, to_db
@@ -153,24 +153,36 @@ def _window_medians(cells: FloatArray, reach: int, enough: int, out: FloatArray)
                 out[t, i, j] = np.median(values[:n]) if n >= enough else np.float32(np.nan)
 
 
+@piece
+def _between(pixel: int, cell: int) -> tuple[int, np.float32]:
+    """Cell whose centre a pixel comes after, and the share of the way to the next one.
+
+    From the pixel's place within its cell alone: counted from the start of a block it would be
+    rounded otherwise in every block.
+    """
+    at = (np.float32(pixel % cell) + np.float32(0.5)) / np.float32(cell) - np.float32(0.5)
+    if at < 0:
+        return pixel // cell - 1, at + np.float32(1)
+    return pixel // cell, at
+
+
 @kernel
 def _spread(power: FloatArray, factor: FloatArray, cell: int, row0: int, column0: int) -> None:
     """Multiply by the cells' factors, bilinear between their centres, beyond the outermost flat."""
     dates, rows, columns = power.shape
     last_row, last_column = factor.shape[1] - 1, factor.shape[2] - 1
     line = np.empty(factor.shape[2], np.float32)
+    before, way = np.empty(columns, np.int64), np.empty(columns, np.float32)
+    for x in range(columns):
+        before[x], way[x] = _between(x + column0, cell)
     for t in range(dates):
         for y in range(rows):
-            v = (np.float32(y + row0) + np.float32(0.5)) / np.float32(cell) - np.float32(0.5)
-            top = math.floor(v)
-            down = v - np.float32(top)
+            top, down = _between(y + row0, cell)
             above, below = min(max(top, 0), last_row), min(max(top + 1, 0), last_row)
             for j in range(factor.shape[2]):
                 one, two = factor[t, above, j], factor[t, below, j]
                 line[j] = one + down * (two - one)
             for x in range(columns):
-                u = (np.float32(x + column0) + np.float32(0.5)) / np.float32(cell) - np.float32(0.5)
-                left = math.floor(u)
-                one = line[min(max(left, 0), last_column)]
-                two = line[min(max(left + 1, 0), last_column)]
-                power[t, y, x] *= one + (u - np.float32(left)) * (two - one)
+                one = line[min(max(before[x], 0), last_column)]
+                two = line[min(max(before[x] + 1, 0), last_column)]
+                power[t, y, x] *= one + way[x] * (two - one)
