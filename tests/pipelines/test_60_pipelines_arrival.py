@@ -189,6 +189,26 @@ def test_slices_of_one_pass_are_one_acquisition(place: Place, tmp_path: Path) ->
     assert not list(products.glob("*T210025*"))
 
 
+@pytest.mark.parametrize("open_end", [False, True])
+def test_a_late_slice_before_the_days_asked_for(
+    place: Place, tmp_path: Path, open_end: bool
+) -> None:
+    """It renames the acquisition that founded an open warning: both are evaluated all the same."""
+    days = sorted({s.day for s in place.shots if s.orbit == 10})[-4:]
+    late = [s for s in place.shots if s.day == days[1] and s.rows == (0, 44)]
+    assert len(late) == 1
+    workspace = place.world.workspace(
+        tmp_path / "ws", [s for s in place.shots if s.day <= days[1] and s not in late]
+    )
+    place.b.play(workspace)
+    names = {row.history["founding"][0] for row in place.b.warning_rows(workspace)}
+    assert f"sentinel-1a_010_{days[1]:%Y%m%d}T210025" in names
+    place.world.publish(workspace, place.shots)
+    place.b.play(workspace, since=days[2], until=None if open_end else days[2])
+    place.b.play(workspace)
+    same(place, workspace)
+
+
 def test_a_reprocessed_scene_replaces_the_older(builder: ModuleType, tmp_path: Path) -> None:
     """Under the same id and under another; before, after or between runs."""
     b = builder

@@ -95,6 +95,7 @@ class Evaluator:
         learning_only = {a.acquisition_id for a in known if a.day < self.since}
         monitored = {a.acquisition_id for a in known} - learning_only
         mended = self._mended(known, rows)
+        asked = self._asked(rows, first, last)
         dirty = [
             row
             for row in rows.values()
@@ -106,15 +107,18 @@ class Evaluator:
                 or (row.run_id is None and row.acquisition_id in monitored)
                 or (row.evaluated_at and self._rulings.change(row.acquired))
             )
-            and (last is None or row.day <= last)
-            and (first is None or row.day >= first or row.acquisition_id in learning_only)
+            and row.acquisition_id in asked
         ]
         if not dirty:
             return
-        # An acquisition without scenes was regrouped away; what followed it must be seen again.
+        # What followed an acquisition without scenes must be seen again.
         start = min(row.acquired for row in dirty)
         wanted = {row.acquisition_id for row in dirty}
-        done = {i for i, row in rows.items() if row.evaluated_at and i not in learning_only}
+        done = {
+            i
+            for i, row in rows.items()
+            if (row.evaluated_at or not row.n_scenes) and i not in learning_only
+        }
         due = [
             a
             for a in known
@@ -140,6 +144,24 @@ class Evaluator:
                 self.keeper.write_warnings(session, closed, known)
             self.keeper.follow_verdicts(session)
         self._book = None
+
+    def _asked(
+        self, rows: Mapping[str, AcquisitionRow], first: date | None, last: date | None
+    ) -> set[str]:
+        """Acquisitions up to the last day: those learned from only, and from the first day on.
+
+        One that lost its scenes, and what took its place, whatever the days: warnings name it.
+        """
+        gone = [acquisitions.around(row.acquired) for row in rows.values() if not row.n_scenes]
+        return {
+            row.acquisition_id
+            for row in rows.values()
+            if (
+                (last is None or row.day <= last)
+                and (first is None or row.day >= first or row.day < self.since)
+            )
+            or any(early < row.acquired < late for early, late in gone)
+        }
 
     def _mended(
         self, known: Sequence[Acquisition], rows: Mapping[str, AcquisitionRow]

@@ -183,7 +183,8 @@ def _recount(session: Session, acquisition_id: str) -> None:
         session.scalar(select(func.count()).where(SceneRow.acquisition_id == acquisition_id)) or 0
     )
     row.dirty = True
-    if row.n_scenes == 0 and row.evaluated_at is None:
+    # Once evaluated, also if that was retracted: observations and warnings may name it.
+    if row.n_scenes == 0 and row.run_id is None:
         session.delete(row)
     session.flush()
 
