@@ -146,12 +146,14 @@ def _ours(request: Request, error: Exception) -> Response:
     )
 
 
-def _invalid(_: Request, error: Exception) -> Response:
+def _invalid(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    return JSONResponse(problem(first["msg"], where, "see /openapi.json"), status_code=422)
+    # OGC API - Features wants 400 of a wrong parameter.
+    status = 400 if request.url.path.startswith("/ogc") else 422
+    return JSONResponse(problem(first["msg"], where, "see /openapi.json"), status_code=status)
 
 
 def _refused(_: Request, error: Exception) -> Response:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from curupira.errors import ConfigError
@@ -21,13 +22,25 @@ from curupira.store.tables import WarningRow
 from curupira.store.warning import COLUMNS, check_bbox
 from curupira.units import parse_time
 
-router = APIRouter(prefix="/ogc", tags=["ogc"])
+
+def _no_other(request: Request) -> None:
+    """Refuse unknown parameters (17-069r4, /req/core/query-param-unknown); items check their own."""
+    if not request.url.path.endswith("/items"):
+        for name in request.query_params:
+            if name != "f":
+                raise ConfigError("no such parameter", where=name, remedy="see /ogc/api")
+
+
+router = APIRouter(prefix="/ogc", tags=["ogc"], dependencies=[Depends(_no_other)])
 GEO = "application/geo+json"
 CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 CONFORMANCE = [
-    f"http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/{name}"
-    for name in ("core", "geojson", "oas30")
+    f"http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/{name}" for name in ("core", "geojson")
 ]
+#: FastAPI describes in OpenAPI 3.1, for which Part 1 has no class of requirements.
+OPENAPI = "application/vnd.oai.openapi+json;version=3.1"
+#: Features a page; who asks for more gets so many.
+MOST = 10_000
 #: Properties that may be asked for by name, with their JSON type.
 QUERYABLE = (
     *("status", "closed_reason", "intensity_class", "verdict", "preset", "run_id", "uf"),
@@ -36,6 +49,15 @@ QUERYABLE = (
 )
 _WHOLE = ("relative_orbit", "first_flag_days")
 _FIXED = ("bbox", "datetime", "limit", "offset", "f")
+_DESCRIBED = [
+    {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "schema": {"type": "integer" if name in _WHOLE else "string"},
+    }
+    for name in QUERYABLE
+]
 
 
 def _link(request: Request, path: str, rel: str, kind: str, title: str = "") -> dict[str, str]:
@@ -53,13 +75,7 @@ def landing(request: Request, site: SiteHere) -> dict[str, Any]:
         "description": "Forest-disturbance warnings from Sentinel-1",
         "links": [
             _link(request, "/ogc", "self", "application/json", "this document"),
-            _link(
-                request,
-                "/ogc/api",
-                "service-desc",
-                "application/vnd.oai.openapi+json;version=3.0",
-                "API definition",
-            ),
+            _link(request, "/ogc/api", "service-desc", OPENAPI, "API definition"),
             _link(request, "/ogc/conformance", "conformance", "application/json"),
             _link(request, "/ogc/collections", "data", "application/json"),
         ],
@@ -69,9 +85,7 @@ def landing(request: Request, site: SiteHere) -> dict[str, Any]:
 @router.get("/api")
 def description(request: Request) -> Response:
     """The API definition: that of the whole application."""
-    return JSONResponse(
-        request.app.openapi(), media_type="application/vnd.oai.openapi+json;version=3.0"
-    )
+    return JSONResponse(request.app.openapi(), media_type=OPENAPI)
 
 
 @router.get("/conformance")
@@ -147,17 +161,18 @@ def _queryable(site: Site, person: Person) -> list[str]:
     return [name for name in QUERYABLE if name not in withheld]
 
 
-@router.get("/collections/warning/items")
+@router.get("/collections/warning/items", openapi_extra={"parameters": _DESCRIBED})
 def items(
     request: Request,
     site: SiteHere,
     person: Asking,
     bbox: Annotated[str | None, Query(max_length=200)] = None,
     datetime: Annotated[str | None, Query(max_length=100)] = None,
-    limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
+    limit: Annotated[int, Query(ge=1)] = 100,
     offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
 ) -> Response:
     """Warnings as GeoJSON, page by page; any queryable property filters by equality."""
+    limit = min(limit, MOST)
     search = Search(
         bbox=_bbox(bbox),
         moments=interval(datetime),
@@ -253,7 +268,7 @@ def _value(name: str, text: str) -> Any:
             )
         return text
     if name in _WHOLE:
-        if not (text.isascii() and text.lstrip("-").isdigit() and len(text) < 10):
+        if not re.fullmatch(r"-?[0-9]{1,9}", text):
             raise ConfigError(f"{text!r} is no whole number", where=name, remedy="give one")
         return int(text)
     return text.replace("\x00", "")
