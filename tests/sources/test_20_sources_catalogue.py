@@ -17,8 +17,13 @@ from curupira.codes import OrbitState
 from curupira.errors import ConfigError, InputError, SourceError
 from curupira.grid import make_grid
 from curupira.records import Asset, Scene
-from curupira.sources.catalogue import drop_duplicates, product_id, read_catalogue, select
-from curupira.sources.http import Http
+from curupira.sources.catalogue import (
+    connection,
+    drop_duplicates,
+    product_id,
+    read_catalogue,
+    select,
+)
 from curupira.sources.profiles import SourceParams
 from curupira.stac import scene_item, write_catalogue
 
@@ -129,11 +134,10 @@ def test_child_catalogues_and_feature_collections_are_followed_once(tmp_path):
 def remote(server: FileServer, *scenes: Scene, timeout_s: float = 5.0):
     """Read a catalogue over HTTP: scenes, what was bad, and the pauses between tries."""
     catalogue(server.folder, *scenes)
-    http, bad, pauses = Http(SourceParams(attempts=3, timeout_s=timeout_s)), {}, []
+    url, bad, pauses = f"{server.url}/catalog.json?token=s3cret", {}, []
+    http = connection(SourceParams(catalogue=url, attempts=3, timeout_s=timeout_s))
     http.sleep = pauses.append
-    found = read_catalogue(
-        f"{server.url}/catalog.json?token=s3cret", BANDS, on_bad=bad.__setitem__, http=http
-    )
+    found = read_catalogue(url, BANDS, on_bad=bad.__setitem__, http=http)
     return [one.scene_id for one in found], bad, pauses
 
 

@@ -19,7 +19,6 @@ from curupira.detect.params import DetectParams
 from curupira.errors import ConfigError, InputError, SourceError
 from curupira.records import Scene
 from curupira.sources import catalogue
-from curupira.sources.http import Http
 from curupira.sources.images import Images, Prepare, Provider
 from curupira.sources.profiles import SourceParams
 from curupira.sources.search import adapt, find_scene, search_scenes
@@ -127,7 +126,7 @@ def read(workspace: Workspace, now: datetime, on_bad: OnBad) -> list[Scene]:
         on_bad=on_bad,
         now=now,
         adapt=None if params.profile == "static" else lambda item: adapt(item, params),
-        http=Http(params),
+        http=catalogue.connection(params),
     )
 
 

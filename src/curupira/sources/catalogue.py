@@ -40,6 +40,13 @@ _OPERA_TIMES = re.compile(r"(_\d{8}T\d{6}Z)_\d{8}T\d{6}Z(?=_|$)")
 _SAFE_CHECKSUM = re.compile(r"(S1[A-Z]_.*_\d{8}T\d{6}_\d{8}T\d{6}_\d{6}_[0-9A-F]{6})_[0-9A-F]{4}")
 
 
+def connection(params: SourceParams) -> Http:
+    """Connection to a static catalogue: messages name its address alone."""
+    http = Http(params)
+    http.provider = ""
+    return http
+
+
 def read_catalogue(
     href: Path | str,
     assets: Mapping[str, str],
@@ -87,7 +94,7 @@ def read_catalogue(
         )
     found = (
         (place, adapt(document) if adapt and isinstance(document, dict) else document)
-        for place, document in _items(root, http or Http(SourceParams()))
+        for place, document in _items(root, http or connection(SourceParams()))
     )
     return read_items(found, assets, required=required, on_bad=on_bad, now=now)
 
