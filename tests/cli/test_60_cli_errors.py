@@ -401,6 +401,22 @@ def test_an_area_that_is_no_vector_file(tmp_path: Path, curupira: Curupira) -> N
     told(curupira("init", tmp_path / "new", "--area", path), 7, "area.gpkg", "GeoPackage")
 
 
+def test_an_area_file_of_the_users_own_stays(
+    tmp_path: Path, workspace: Workspace, curupira: Curupira
+) -> None:
+    outline, new = workspace.folder / "area.geojson", tmp_path / "new"
+    new.mkdir()
+    mine = outline.read_text(encoding="utf-8").replace("{", "{ ", 1)
+    (new / "area.geojson").write_text(mine, encoding="utf-8")
+    answer = curupira("init", new, "--area", outline)
+    told(answer, 2, "area.geojson", "another area file", "--area")
+    assert not (new / "monitor.toml").exists()
+    answer = curupira("init", new, "--area", new / "area.geojson")
+    assert answer.code == 0, answer
+    assert (new / "area.geojson").read_text(encoding="utf-8") == mine
+    assert 'file = "area.geojson"' in (new / "monitor.toml").read_text(encoding="utf-8")
+
+
 def test_where_a_workspace_may_not_be_made(
     tmp_path: Path, workspace: Workspace, curupira: Curupira
 ) -> None:

@@ -33,10 +33,13 @@ def create(
 ) -> Workspace:
     """Make a workspace for the polygons of a vector file.
 
+    They are copied to ``area.geojson``, unless that is the file itself.
+
     Raises
     ------
     ConfigError
-        If the folder is a workspace already, the file is missing, or preset or source are unknown.
+        If the folder is a workspace already or has another ``area.geojson``, the file is missing,
+        or preset or source are unknown.
     InputError
         If the file has no usable polygon.
     StoreError
@@ -47,6 +50,14 @@ def create(
     _check_profile(source or {})
     if not area_file.is_file():
         raise ConfigError("no such file", where=area_file, remedy="give --area a vector file")
+    copy = folder / "area.geojson"
+    own = copy.exists() and copy.samefile(area_file)
+    if copy.exists() and not own:
+        raise ConfigError(
+            "there is another area file here already",
+            where=copy,
+            remedy="move it away, or give it as --area",
+        )
     geometries = read_area(area_file)
     for geometry in geometries:
         check_area(geometry, where=area_file)
@@ -59,7 +70,8 @@ def create(
             "algorithm": {"preset": preset, "monitor_since": today},
         }
     )
-    write_area(folder / "area.geojson", area)
+    if not own:
+        write_area(copy, area)
     return write(folder, monitor)
 
 
