@@ -262,9 +262,9 @@ class Evaluator:
             return stored
         tags = {"acquisition": name, "preset_hash": detector.preset.hash}
         path = product_path(self.workspace.folder, name)
-        confirm = detector.params.confirm.confirm_n_alerts
-        with product_sink(path, detector.grid, inputs.window, tags, confirm) as sink:
+        with product_sink(path, detector.grid, inputs.window, tags) as sink:
             detection = archive.detect(inputs, sink.write)
+            sink.mark(detection.observations)
         write_item(path, acquisition, detector.preset, __version__)
         self.counts["evaluated"] += 1
         log.info(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import rasterio
 from odc.geo.geobox import GeoBox
 from rasterio._err import CPLE_BaseError  # copy() lets GDAL's own errors through (rasterio 1.4)
 from rasterio.errors import RasterioError
+from rasterio.features import geometry_window, rasterize
 from rasterio.shutil import copy
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window as RasterWindow
@@ -29,7 +30,7 @@ from curupira.errors import InputError, StoreError
 from curupira.grid import LONLAT
 from curupira.pipelines.seen import Seen, SeenLayers
 from curupira.presets import Preset
-from curupira.records import Acquisition
+from curupira.records import Acquisition, Observation
 from curupira.sources.files import check_complete
 from curupira.units import FLAG_EPOCH, attribution
 
@@ -45,12 +46,18 @@ BANDS = (
     ("first_flag_days", 1.0),
     ("excess_db", 0.01),
     ("confidence", 0.01),
-    # RADD's two bands: 2 unconfirmed, 3 confirmed, 0 none; first flag as YYDOY, 0 none.
+    # RADD's two bands, of the pixels that polygons were made from: 2 unconfirmed, 3 confirmed, 0
+    # none; first flag as YYDOY, 0 none.
     ("alert", 1.0),
     ("alert_date", 1.0),
     ("seen", 1.0),
     ("last_seen_days", 1.0),
 )
+#: What alerts are written from, and their bands.
+MARKED = [
+    1 + [name for name, _ in BANDS].index(band)
+    for band in ("n_alerts", "first_flag_days", "alert", "alert_date")
+]
 #: RADD's codes of an alert.
 UNCONFIRMED, CONFIRMED = 2, 3
 
@@ -61,22 +68,20 @@ class ProductSink:
 
     dataset: rasterio.io.DatasetWriter
     origin: Window
-    confirm_n_alerts: float
 
     def write(self, window: Window, layers: Layers, seen: SeenLayers) -> None:
-        """Write one block."""
+        """Write one block, without alerts yet."""
         place = window.relative_to(self.origin)
         judged = layers.n_alerts != NOT_OBSERVED
         flagged = judged & (layers.n_alerts > 0)
-        confirmed = layers.n_alerts > self.confirm_n_alerts
         bands = (
             # In the counts' own type, uint8, the code for missing would become a zero.
             np.where(judged, layers.n_alerts.astype(np.int32), NODATA),
             np.where(flagged, layers.first_flag_days, NODATA),
             np.where(judged, np.round(np.nan_to_num(layers.excess_db) * 100), NODATA),
             np.where(judged, np.round(layers.confidence * 100), NODATA),
-            np.where(judged, flagged * np.where(confirmed, CONFIRMED, UNCONFIRMED), NODATA),
-            np.where(judged, flagged * yydoy(layers.first_flag_days), NODATA),
+            np.where(judged, 0, NODATA),
+            np.where(judged, 0, NODATA),
             np.where(seen.code == Seen.OUTSIDE, NODATA, seen.code.astype(np.int32)),
             np.where(seen.last_days == NO_FLAG, NODATA, seen.last_days),
         )
@@ -84,6 +89,27 @@ class ProductSink:
         target = RasterWindow.from_slices(rows, cols)
         with written(Path(self.dataset.name)):
             self.dataset.write(np.stack(bands).astype(np.int32), window=target)
+
+    def mark(self, observations: Sequence[Observation]) -> None:
+        """Write status and date of the polygons into their flagged pixels, after all blocks.
+
+        A pixel's status is its polygon's, by the preset's rule: a pixel alone has none. Polygons
+        do not overlap, and follow the pixels.
+        """
+        with written(Path(self.dataset.name)):
+            for o in observations:
+                place = geometry_window(self.dataset, [o.geometry])
+                flags, days, alert, dates = self.dataset.read(MARKED, window=place)
+                inside = rasterize(
+                    [o.geometry],
+                    out_shape=flags.shape,
+                    transform=self.dataset.window_transform(place),
+                    dtype="uint8",
+                )
+                flagged = (inside == 1) & (flags > 0)
+                alert[flagged] = CONFIRMED if o.confirmed else UNCONFIRMED
+                dates[flagged] = yydoy(days[flagged])
+                self.dataset.write(np.stack([alert, dates]), MARKED[2:], window=place)
 
 
 def yydoy(days: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
@@ -121,11 +147,9 @@ def written(path: Path) -> Iterator[None]:
 
 @contextmanager
 def product_sink(
-    path: Path, grid: GeoBox, window: Window, tags: dict[str, str], confirm_n_alerts: float
+    path: Path, grid: GeoBox, window: Window, tags: dict[str, str]
 ) -> Iterator[ProductSink]:
     """Write a product beside its final name, and rename it when complete.
-
-    A pixel with more than ``confirm_n_alerts`` flagged images is confirmed in RADD's codes.
 
     Raises
     ------
@@ -139,7 +163,7 @@ def product_sink(
     try:
         with dataset:
             dataset.update_tags(**tags)
-            yield ProductSink(dataset, window, confirm_n_alerts)
+            yield ProductSink(dataset, window)
         with written(path):
             # A copy, not a warp as rio-cogeo does: where one band has a value, the warper changes
             # the no-data of the others into a neighbouring number.
@@ -156,7 +180,7 @@ def product_sink(
 def _create(raw: Path, place: GeoBox) -> rasterio.io.DatasetWriter:
     dataset = rasterio.open(
         raw,
-        "w",
+        "w+",
         driver="GTiff",
         width=place.shape.x,
         height=place.shape.y,
