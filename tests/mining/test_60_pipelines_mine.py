@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import geopandas as gpd
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 
 from curupira import presets
 from curupira.cli.mining import group
+from curupira.codes import OrbitState
 from curupira.errors import ConfigError, CurupiraError, InputError
 from curupira.grid import project
 from curupira.mining.classify import MARGIN, by_patch, classify_scene, onnx_engine, plain_engine
@@ -27,6 +29,8 @@ from curupira.mining.params import ScoreParams
 from curupira.mining.squares import squares_of
 from curupira.pipelines.mine_scenes import open_scene
 from curupira.pipelines.mine_score import pair_regions, score
+from curupira.records import Asset, Scene
+from curupira.stac import scene_item
 
 QUICK = """
 extends = "unesp_2025"
@@ -367,13 +371,38 @@ def test_the_step_follows_the_size_of_the_patches(land, tmp_path):
     (tmp_path / "one.toml").write_text(QUICK.replace("epochs = 12", "epochs = 1"))
     scenes = [word for scene in land.scenes for word in ("--scene", scene)]
     made = tmp_path / "p"
-    call("patches", *scenes, "--points", land.points, "--size", 52, "-o", made)
+    said = ("--radiometry", "sigma0")
+    call("patches", *scenes, "--points", land.points, "--size", 52, *said, "-o", made)
     words = ("train", "--patches", made, "-o", tmp_path / "m", "--preset")
     leaves_nothing(tmp_path, ConfigError, "that the patches were cut with", *words, "curupira")
     call(*words, tmp_path / "one.toml")
     params = load_model(tmp_path / "m").params
     # Half a window, as the preset has it: the quarters of 520 m are 260 m, and lie side by side.
     assert (params.patches.size_px, params.classify.stride_px) == (52, 26)
+    # sigma0 stays sigma0 until it is classified.
+    look = ("classify", "--model", tmp_path / "m", "-o", tmp_path / "o.geojson", "--scene")
+    message = "is gamma0, but the model was trained on sigma0"
+    leaves_nothing(tmp_path, InputError, message, *look, land.scenes[0])
+    call(*look, land.scenes[0], *said)
+
+
+def test_a_stac_item_says_what_its_images_hold(land, tmp_path):
+    assets = {b: Asset(str(land.scenes[0]), band=n) for n, b in enumerate(("vv", "vh"), 1)}
+    when = datetime(2023, 1, 23, 9, tzinfo=UTC)
+    area = project(land.grid.extent.geom, "EPSG:32721", "EPSG:4326")
+    passed = OrbitState.DESCENDING
+    scene = Scene("sigma", "sentinel-1a", when, when, 83, passed, area, assets)
+    item = tmp_path / "sigma.json"
+    made = scene_item(scene, land.grid, radiometry="sigma0", scale="db").to_dict()
+    item.write_text(json.dumps(made))
+    assert open_scene(str(item), "linear").radiometry == "sigma0"
+    assert open_scene(str(land.scenes[0]), "db").radiometry == "gamma0"
+    words = ("patches", "--points", land.points, "-o", tmp_path / "p", "--scene", item)
+    mixed = ("--scene", land.scenes[1])
+    leaves_nothing(tmp_path, InputError, "is gamma0, sigma is sigma0", *words, *mixed)
+    made["properties"]["curupira:radiometry"] = "beta0"
+    item.write_text(json.dumps(made))
+    leaves_nothing(tmp_path, InputError, "holds 'beta0'", *words)
 
 
 def leaves_nothing(folder, error, message, *words):

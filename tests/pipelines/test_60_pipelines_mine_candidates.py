@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -156,6 +158,17 @@ def test_an_orbit_that_cannot_be_used_costs_its_own_squares_only(
     for path in (tmp_path / "images").glob(f"*{builder.day(11):%Y%m%d}*"):
         path.unlink()
     with pytest.raises((InputError, SourceError)):
+        find_candidates(workspace, now=NOW)
+
+
+def test_a_model_of_sigma0_does_not_look_at_a_workspace(
+    builder: ModuleType, tmp_path: Path, model: Path
+) -> None:
+    other = Path(shutil.copytree(model, tmp_path / "sigma"))
+    card = json.loads((other / "model.json").read_text())
+    (other / "model.json").write_text(json.dumps(card | {"radiometry": "sigma0"}))
+    workspace, _, _ = make(builder, tmp_path, str(other))
+    with pytest.raises(ConfigError, match="trained on sigma0, a workspace reads gamma0"):
         find_candidates(workspace, now=NOW)
 
 

@@ -25,7 +25,10 @@ group = typer.Typer(help="Illegal mining: train, classify, evaluate.", no_args_i
 
 PresetOption = Annotated[str, typer.Option(help="Preset name, or path of a .toml preset.")]
 ScaleOption = Annotated[
-    Literal["db", "linear"], typer.Option(help="What the images hold; STAC items say it.")
+    Literal["db", "linear"], typer.Option(help="Scale of the images; STAC items say it.")
+]
+RadiometryOption = Annotated[
+    Literal["gamma0", "sigma0"], typer.Option(help="What the images hold; STAC items say it.")
 ]
 AoiOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Polygons; what lies outside is left out.")
@@ -68,6 +71,7 @@ def patches(
         typer.Option(help="Lee filter, instead of the preset's."),
     ] = None,
     scale: ScaleOption = "db",
+    radiometry: RadiometryOption = "gamma0",
     streams: StreamsOption = None,
     dem: DemOption = None,
     force: ForceOption = False,
@@ -89,6 +93,7 @@ def patches(
             output,
             preset=_preset(preset, size_px=size, pa=pa, lee=lee),
             scale=scale,
+            radiometry=radiometry,
             aoi=aoi,
             streams=streams,
             dem=dem,
@@ -188,6 +193,7 @@ def classify(
         Path | None, typer.Option(metavar="FILE.tif", help="Also write the map of probabilities.")
     ] = None,
     scale: ScaleOption = "db",
+    radiometry: RadiometryOption = "gamma0",
     streams: StreamsOption = None,
     dem: DemOption = None,
     engine: Annotated[
@@ -222,6 +228,7 @@ def classify(
             scene,
             output,
             scale=scale,
+            radiometry=radiometry,
             threshold=threshold,
             stride_px=stride,
             aoi=aoi,

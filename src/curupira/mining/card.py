@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -37,6 +37,9 @@ class ModelCard(BaseModel):
     units: dict[str, str]
     size_px: int
     pixel_m: float
+    radiometry: Literal["gamma0", "sigma0"] = Field(
+        "gamma0", description="What the images of its patches held"
+    )
     parameters: dict[str, int]
     normalisation: Normalisation
     preset: str
@@ -102,7 +105,8 @@ def in_words(card: ModelCard) -> str:
         "images of the region:** the options of the shipped presets were chosen on simulated "
         "radar, and what this model is worth is its training patches' worth.",
         "",
-        f"**Sees.** {', '.join(f'{b} ({card.units[b]})' for b in card.bands)}; windows of "
+        f"**Sees.** {', '.join(f'{b} ({card.units[b]})' for b in card.bands)} of "
+        f"{card.radiometry}; windows of "
         f"{card.size_px} px at {card.pixel_m:g} m ({size_m:g} m).",
         "",
         f"**Trained on** {count['training']} patches of {count['points']} places and "

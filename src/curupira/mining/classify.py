@@ -157,9 +157,15 @@ def check_scene(scene: RadarScene, model: MiningModel, stride_px: int) -> None:
     Raises
     ------
     InputError
-        If its grid does not suit, or it is smaller than a window.
+        If its grid does not suit, it is smaller than a window, or holds what the model never saw.
     """
     check_grid(scene.grid, model.card.pixel_m, where=scene.name)
+    if scene.radiometry != model.card.radiometry:
+        raise InputError(
+            f"is {scene.radiometry}, but the model was trained on {model.card.radiometry}",
+            where=scene.name,
+            remedy=f"give {model.card.radiometry}; if the file holds it, say --radiometry",
+        )
     size = model.card.size_px
     if min(scene.grid.shape) < size:
         raise InputError(

@@ -67,7 +67,8 @@ def composite(scenes: Sequence[RadarScene]) -> RadarScene:
         for number, name in enumerate(("vv", "vh"))
         for what, of in (("spread", _spread), ("change", _change))
     }
-    return RadarScene(f"{last.name}_composite_of_{len(scenes)}", last.day, first.grid, read, extra)
+    name = f"{last.name}_composite_of_{len(scenes)}"
+    return RadarScene(name, last.day, first.grid, read, extra, first.radiometry)
 
 
 def _spread(stack: FloatArray) -> FloatArray:
@@ -93,7 +94,7 @@ def coarsen(scene: RadarScene, factor: int) -> RadarScene:
         vv, vh = scene.read(Window(*(n * factor for n in edges)))
         return _blocks(vv, factor), _blocks(vh, factor)
 
-    return RadarScene(scene.name, scene.day, grid, read)
+    return RadarScene(scene.name, scene.day, grid, read, radiometry=scene.radiometry)
 
 
 def _blocks(db: FloatArray, factor: int) -> FloatArray:

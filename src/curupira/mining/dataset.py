@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from curupira.errors import InputError
-from curupira.mining.scene import FloatArray
+from curupira.mining.scene import FloatArray, Radiometry
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,13 @@ class PatchSet:
     """Patches ``(patch, band, y, x)`` as measured, and one index row each.
 
     ``index`` has ``point``, ``scene``, ``date``, ``label`` and the centre ``x_m``, ``y_m`` in one
-    metric CRS; ``hash`` is that of pixels and labels.
+    metric CRS; ``hash`` is that of pixels and labels, ``radiometry`` what the images held.
     """
 
     bands: FloatArray
     index: pd.DataFrame
     hash: str
+    radiometry: Radiometry = "gamma0"
 
     @property
     def labels(self) -> npt.NDArray[np.int64]:

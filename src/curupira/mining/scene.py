@@ -19,6 +19,7 @@ from curupira.units import from_db, to_db
 
 FloatArray = npt.NDArray[np.float32]
 Scale = Literal["db", "linear"]
+Radiometry = Literal["gamma0", "sigma0"]
 
 #: Medians of real scenes lie well inside: Sentinel-1 over land, water and noise floor.
 _DB_RANGE = (-45.0, 5.0)
@@ -38,7 +39,8 @@ class RadarScene:
     """One image: ``read(window)`` gives VV and VH in dB, float32 ``(y, x)``, NaN where missing.
 
     ``extra`` gives other bands by name, float32 ``(y, x)``: a composite of several dates has their
-    spread and change, an image with a map of streams or of heights has those.
+    spread and change, an image with a map of streams or of heights has those. ``radiometry`` is
+    what VV and VH hold.
     """
 
     name: str
@@ -46,6 +48,7 @@ class RadarScene:
     grid: GeoBox
     read: Callable[[Window], tuple[FloatArray, FloatArray]]
     extra: Mapping[str, Callable[[Window], FloatArray]] = field(default_factory=dict, hash=False)
+    radiometry: Radiometry = "gamma0"
 
     @property
     def window(self) -> Window:

@@ -16,7 +16,7 @@ from curupira.errors import ConfigError
 from curupira.mining import figures
 from curupira.mining.card import WORDS, in_words
 from curupira.mining.params import BandParams, MiningParams, PatchParams
-from curupira.mining.scene import RadarScene, Scale
+from curupira.mining.scene import RadarScene, Radiometry, Scale
 from curupira.mining.splits import split_patches
 from curupira.mining.squares import drop_lone, squares_of
 from curupira.pipelines.mine_patches import read_aoi, read_patches
@@ -95,6 +95,7 @@ def train_model(
         )
         record = {
             "data_hash": data.hash,
+            "radiometry": data.radiometry,
             "seed": seed,
             "epoch": trained.epoch,
             "patches": _counts(data, learn, check),
@@ -158,6 +159,7 @@ def classify(
     out: Path,
     *,
     scale: Scale = "db",
+    radiometry: Radiometry = "gamma0",
     threshold: float | None = None,
     stride_px: int | None = None,
     aoi: Path | None = None,
@@ -190,7 +192,9 @@ def classify(
     rules = model.params.classify
     threshold = rules.threshold if threshold is None else threshold
     stride_px = rules.stride_px if stride_px is None else stride_px
-    images = open_images(scenes, scale, model.params, streams=streams, dem=dem)
+    images = open_images(
+        scenes, scale, model.params, radiometry=radiometry, streams=streams, dem=dem
+    )
     scene = _one_image(images)
     found = classify_scene(
         scene,

@@ -12,6 +12,7 @@ from odc.geo.geobox import GeoBox
 from curupira.blocks import Window
 from curupira.config import Workspace
 from curupira.errors import ConfigError
+from curupira.mining.card import ModelCard
 from curupira.mining.composite import composite
 from curupira.mining.params import MiningParams
 from curupira.mining.scene import FloatArray, RadarScene
@@ -26,11 +27,15 @@ _PERIODS, _PERIOD_DAYS = 12, 30
 
 
 class Model(Protocol):
-    """What is asked of a model: its options."""
+    """What is asked of a model: its options and its card."""
 
     @property
     def params(self) -> MiningParams:
         """The preset's."""
+
+    @property
+    def card(self) -> ModelCard:
+        """What it was trained on."""
 
 
 class MiningImages:
@@ -42,7 +47,8 @@ class MiningImages:
     Raises
     ------
     ConfigError
-        If the source is not told to read VV, or offers unprocessed products.
+        If the source is not told to read VV, or offers unprocessed products; if the model was
+        trained on sigma0.
     """
 
     def __init__(self, workspace: Workspace, model: Model) -> None:
@@ -58,6 +64,12 @@ class MiningImages:
                 "mining reads images window by window, and each would process a whole product",
                 where="[source] product",
                 remedy="process the products with `curupira grd`, and name their catalogue",
+            )
+        if model.card.radiometry != "gamma0":
+            raise ConfigError(
+                f"the model was trained on {model.card.radiometry}, a workspace reads gamma0",
+                where="[mining] model",
+                remedy="train it on gamma0 images, or classify files with --model and --scene",
             )
         self.providers = sourcing.images(workspace)
         self.bands = model.params.bands

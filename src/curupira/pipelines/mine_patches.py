@@ -24,8 +24,8 @@ from curupira.grid import LONLAT, default_crs, project
 from curupira.mining import figures
 from curupira.mining.params import BandParams, MiningParams, PatchParams, validated
 from curupira.mining.patches import Dropped, Patch, extract, read_points
-from curupira.mining.scene import RadarScene, Scale, missing_share
-from curupira.pipelines.mine_scenes import open_images
+from curupira.mining.scene import RadarScene, Radiometry, Scale, missing_share
+from curupira.pipelines.mine_scenes import check_radiometry, open_images
 from curupira.pipelines.outputs import fresh_folder
 from curupira.presets import Preset
 from curupira.progress import Report, silent
@@ -60,6 +60,7 @@ def make_patches(
     *,
     preset: Preset,
     scale: Scale = "db",
+    radiometry: Radiometry = "gamma0",
     aoi: Path | None = None,
     streams: Path | None = None,
     dem: Path | None = None,
@@ -80,7 +81,7 @@ def make_patches(
     params = MiningParams.from_preset(preset)
     area = read_aoi(aoi)
     labelled = read_points(read_vector(points), where=str(points), area=area)
-    opened = open_images(scenes, scale, params, streams=streams, dem=dem)
+    opened = open_images(scenes, scale, params, radiometry=radiometry, streams=streams, dem=dem)
     dropped = Dropped()
     with fresh_folder(out, RECIPE, force=force) as folder:
         rows: list[dict[str, Any]] = []
@@ -105,6 +106,7 @@ def make_patches(
             "format": FORMAT,
             "bands": params.bands.model_dump(),
             "patches": params.patches.model_dump(),
+            "radiometry": opened[0].radiometry,
             "summary": asdict(summary),
         }
         write_atomic(folder / RECIPE, (json.dumps(recipe, indent=2) + "\n").encode())
@@ -206,7 +208,7 @@ def read_patches(folder: Path) -> tuple[PatchSet, BandParams, PatchParams]:
     """
     from curupira.mining.dataset import PatchSet
 
-    bands, params, index = _read_index(Path(folder))
+    bands, params, index, radiometry = _read_index(Path(folder))
     stack = np.empty(
         (len(index), len(bands.bands), params.size_px, params.size_px), dtype=np.float32
     )
@@ -218,10 +220,10 @@ def read_patches(folder: Path) -> tuple[PatchSet, BandParams, PatchParams]:
     centres = index.geometry.to_crs(default_crs(shapely.box(*index.total_bounds))).centroid
     table = pd.DataFrame(index.drop(columns=["geometry", "bounds"]))
     table["x_m"], table["y_m"] = centres.x.to_numpy(), centres.y.to_numpy()
-    return PatchSet(stack, table, digest.hexdigest()), bands, params
+    return PatchSet(stack, table, digest.hexdigest(), radiometry), bands, params
 
 
-def _read_index(folder: Path) -> tuple[BandParams, PatchParams, gpd.GeoDataFrame]:
+def _read_index(folder: Path) -> tuple[BandParams, PatchParams, gpd.GeoDataFrame, Radiometry]:
     if not folder.is_dir():
         raise ConfigError("no such folder", where=folder, remedy="run curupira mining patches")
     remedy = "cut the patches again with curupira mining patches"
@@ -251,7 +253,9 @@ def _read_index(folder: Path) -> tuple[BandParams, PatchParams, gpd.GeoDataFrame
     wrong = index[~index["label"].isin([0, 1])]
     if len(wrong):
         raise InputError(f"{len(wrong)} patches have no label 0 or 1", where=folder / INDEX)
-    return bands, params, index.sort_values("file", ignore_index=True)
+    # Patches of before the key are of files, which were taken for gamma0.
+    radiometry = check_radiometry(recipe.get("radiometry", "gamma0"), where=where)
+    return bands, params, index.sort_values("file", ignore_index=True), radiometry
 
 
 def _read_patch(path: Path, bands: BandParams, params: PatchParams) -> Any:

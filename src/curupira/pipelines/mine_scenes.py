@@ -21,6 +21,7 @@ from curupira.mining.params import MiningParams
 from curupira.mining.scene import (
     FloatArray,
     RadarScene,
+    Radiometry,
     Scale,
     check_grid,
     check_scale,
@@ -28,7 +29,7 @@ from curupira.mining.scene import (
 )
 from curupira.pipelines.mine_land import add_land
 from curupira.sources.files import open_raster, raster_grid
-from curupira.stac import SCALE_FIELD, resolve_href
+from curupira.stac import RADIOMETRY_FIELD, SCALE_FIELD, resolve_href
 from curupira.stac_read import BAND_FIELD
 
 #: Pixels a side of the sample whose values tell the scale.
@@ -43,11 +44,22 @@ class _Band:
     number: int
 
 
+@dataclass(frozen=True)
+class _Files:
+    name: str
+    vv: _Band
+    vh: _Band
+    scale: Scale
+    radiometry: Radiometry
+    day: date | None = None
+
+
 def open_images(
     texts: Sequence[str],
     scale: Scale,
     params: MiningParams,
     *,
+    radiometry: Radiometry = "gamma0",
     streams: Path | None = None,
     dem: Path | None = None,
 ) -> list[RadarScene]:
@@ -61,16 +73,22 @@ def open_images(
     ConfigError
         If a file does not exist, or two images have one name.
     InputError
-        If an image is unusable or has other pixels; if a composite is wanted and there are too few
-        dates, or they do not share a grid.
+        If an image is unusable or has other pixels; if one is sigma0 and another gamma0; if a
+        composite is wanted and there are too few dates, or they do not share a grid.
     """
     opened: list[RadarScene] = []
     for text in texts:
-        scene = _at_pixel(open_scene(text, scale), params.patches.pixel_m)
+        scene = _at_pixel(open_scene(text, scale, radiometry), params.patches.pixel_m)
         check_grid(scene.grid, params.patches.pixel_m, where=text)
         if any(other.name == scene.name for other in opened):
             raise ConfigError(
                 f"two scenes are called {scene.name}", where=text, remedy="rename the files"
+            )
+        if opened and scene.radiometry != opened[0].radiometry:
+            raise InputError(
+                f"is {scene.radiometry}, {opened[0].name} is {opened[0].radiometry}",
+                where=text,
+                remedy="give images of one kind",
             )
         opened.append(scene)
     if params.bands.several_dates:
@@ -85,7 +103,7 @@ def _at_pixel(scene: RadarScene, pixel_m: float) -> RadarScene:
     return coarsen(scene, factor) if factor > 1 and abs(times - factor) < 1e-6 else scene
 
 
-def open_scene(text: str, scale: Scale) -> RadarScene:
+def open_scene(text: str, scale: Scale, radiometry: Radiometry = "gamma0") -> RadarScene:
     """Open an image.
 
     Parameters
@@ -94,8 +112,8 @@ def open_scene(text: str, scale: Scale) -> RadarScene:
         A GeoTIFF whose bands are described VV and VH (or are VV and VH in this order);
         ``VV.tif,VH.tif``; a folder with one ``*vv*.tif`` and one ``*vh*.tif``; or a STAC item with
         the assets vv and vh.
-    scale
-        Of the values. A STAC item says it itself.
+    scale, radiometry
+        Of the values. A STAC item says them itself.
 
     Raises
     ------
@@ -105,29 +123,31 @@ def open_scene(text: str, scale: Scale) -> RadarScene:
         If the image is unusable, its two bands do not share a grid, or its values cannot be on
         that scale.
     """
-    name, vv, vh, scale, day = _bands(text, scale)
+    found = _bands(text, scale, radiometry)
+    name, vv, vh, scale = found.name, found.vv, found.vh, found.scale
     with open_raster(vv.href) as one, open_raster(vh.href) as two:
         grid = raster_grid(one)
         if raster_grid(two) != grid:
             raise InputError("VV and VH do not share a grid", where=name, remedy="warp both alike")
         check_scale(_sample(one, vv.number), _sample(two, vh.number), scale, where=name)
-        day = day or _tagged_day(one) or _named_day(name)
-    return RadarScene(name, day, grid, _reader(vv, vh, scale))
+        day = found.day or _tagged_day(one) or _named_day(name)
+    read = _reader(vv, vh, scale)
+    return RadarScene(name, day, grid, read, radiometry=found.radiometry)
 
 
-def _bands(text: str, scale: Scale) -> tuple[str, _Band, _Band, Scale, date | None]:
+def _bands(text: str, scale: Scale, radiometry: Radiometry) -> _Files:
     if "," in text:
         files = [Path(part.strip()) for part in text.split(",")]
         if len(files) != 2:
             raise ConfigError(f"{len(files)} files for one scene", where=text, remedy=_FORMS)
-        return _pair(_present(files[0]), _present(files[1]), scale)
+        return _pair(_present(files[0]), _present(files[1]), scale, radiometry)
     path = _present(Path(text))
     if path.is_dir():
-        return _pair(_one_of(path, "vv"), _one_of(path, "vh"), scale)
+        return _pair(_one_of(path, "vv"), _one_of(path, "vh"), scale, radiometry)
     if path.suffix.lower() in (".json", ".geojson"):
-        return _item(path, scale)
+        return _item(path, scale, radiometry)
     vv, vh = _numbers(path)
-    return path.stem, _Band(str(path), vv), _Band(str(path), vh), scale, None
+    return _Files(path.stem, _Band(str(path), vv), _Band(str(path), vh), scale, radiometry)
 
 
 def _present(path: Path) -> Path:
@@ -136,9 +156,9 @@ def _present(path: Path) -> Path:
     return path
 
 
-def _pair(vv: Path, vh: Path, scale: Scale) -> tuple[str, _Band, _Band, Scale, date | None]:
+def _pair(vv: Path, vh: Path, scale: Scale, radiometry: Radiometry) -> _Files:
     name = re.sub(r"[-_.]?vv[-_.]?", "_", vv.stem, flags=re.IGNORECASE).strip("_") or vv.parent.name
-    return name, _Band(str(vv), 1), _Band(str(vh), 1), scale, None
+    return _Files(name, _Band(str(vv), 1), _Band(str(vh), 1), scale, radiometry)
 
 
 def _one_of(folder: Path, band: str) -> Path:
@@ -169,7 +189,7 @@ def _numbers(path: Path) -> tuple[int, int]:
     return numbers[0], numbers[1]
 
 
-def _item(path: Path, scale: Scale) -> tuple[str, _Band, _Band, Scale, date | None]:
+def _item(path: Path, scale: Scale, radiometry: Radiometry) -> _Files:
     try:
         item = pystac.Item.from_file(str(path))
     except (ValueError, KeyError, TypeError, pystac.STACError) as error:
@@ -183,7 +203,24 @@ def _item(path: Path, scale: Scale) -> tuple[str, _Band, _Band, Scale, date | No
         found.append(_Band(href, int(asset.extra_fields.get(BAND_FIELD, 1))))
     said = item.properties.get(SCALE_FIELD, scale)
     known: Scale = "linear" if said == "linear" else "db"
-    return item.id, found[0], found[1], known, item.datetime.date() if item.datetime else None
+    holds = check_radiometry(item.properties.get(RADIOMETRY_FIELD, radiometry), where=str(path))
+    day = item.datetime.date() if item.datetime else None
+    return _Files(item.id, found[0], found[1], known, holds, day)
+
+
+def check_radiometry(said: object, *, where: str) -> Radiometry:
+    """What a document says that its images hold, if it is known.
+
+    Raises
+    ------
+    InputError
+        If it is neither gamma0 nor sigma0.
+    """
+    if said == "gamma0":
+        return "gamma0"
+    if said == "sigma0":
+        return "sigma0"
+    raise InputError(f"holds {said!r}", where=where, remedy="give gamma0 or sigma0")
 
 
 def _tagged_day(dataset: DatasetReader) -> date | None:
