@@ -152,6 +152,10 @@ def test_the_item_is_valid_stac_and_says_how(sigma0: Path) -> None:
     assert [i.id for i in catalogue.get_items()] == [NAME]
 
 
+#: Empty; it stays beside every catalogue.
+LOCK = ".catalog.json.lock"
+
+
 def left_in(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir()) if folder.exists() else []
 
@@ -259,12 +263,32 @@ def test_an_earlier_result_stands_until_the_new_one_is_complete(
     assert answer.code == 7
     assert "has no height" in answer.err
     assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
-    assert left_in(out) == [NAME, "catalog.json", "items"]
+    assert left_in(out) == [LOCK, NAME, "catalog.json", "items"]
     filled = curupira(*command, "--polarisation", "VV", "--resolution", 40)
     assert filled.code == 0, filled.err
     mask, _ = layer(out, "mask")
     assert 0.3 < (mask[mask != 255] & 4 > 0).mean() < 0.7
     assert left_in(out / NAME) == ["angle.tif", "lia.tif", "mask.tif", "vv.tif"]
+
+
+def test_a_catalogue_that_cannot_be_written_costs_no_result(
+    given: Given, sigma0: Path, curupira: Curupira, tmp_path: Path
+) -> None:
+    out = shutil.copytree(sigma0, tmp_path / "out")
+    command = ("grd", given.safe, "--dem", given.dem, "-o", out, "--polarisation", "VV")
+    layers = {p.name: p.read_bytes() for p in (out / NAME).iterdir()}
+    # Its place is taken: found out only when it is written, after the layers.
+    (out / "catalog.json").unlink()
+    shutil.rmtree(out / "items")
+    (out / "items").write_text("mine")
+    assert curupira(*command).code == 5
+    assert {p.name: p.read_bytes() for p in (out / NAME).iterdir()} == layers
+    # One that is none is found before any work.
+    (out / "catalog.json").write_text("mine")
+    answer = curupira(*command, "--orbit", tmp_path / "none.EOF")
+    assert (answer.code, "no STAC catalogue" in answer.err) == (7, True), answer.err
+    assert {p.name: p.read_bytes() for p in (out / NAME).iterdir()} == layers
+    assert left_in(out) == [LOCK, NAME, "catalog.json", "items"]
 
 
 def test_a_killed_run_leaves_nothing_half_written(
@@ -285,7 +309,7 @@ def test_a_killed_run_leaves_nothing_half_written(
     long_ago = time.time() - 2 * 86_400
     os.utime(out / left, (long_ago, long_ago))
     assert curupira(*command).code == 0
-    assert left_in(out) == [NAME, "catalog.json", "items"]
+    assert left_in(out) == [LOCK, NAME, "catalog.json", "items"]
 
 
 def test_bad_input(given: Given, curupira: Curupira, tmp_path: Path) -> None:
@@ -308,7 +332,7 @@ def test_bad_input(given: Given, curupira: Curupira, tmp_path: Path) -> None:
     manifest = slc / "manifest.safe"
     manifest.write_text(manifest.read_text().replace(">GRD<", ">SLC<"))
     refused(7, "SLC", slc, "--dem", given.dem)
-    refused(7, "no such product", tmp_path / "x.SAFE", "--dem", given.dem)
+    refused(2, "no such product", tmp_path / "x.SAFE", "--dem", given.dem)
     refused(7, "no polarisation HH", given.safe, "--dem", given.dem, "--polarisation", "HH")
     refused(2, "--radiometry", given.safe, "--dem", given.dem, "--radiometry", "beta")
     refused(2, "--filter", given.safe, "--dem", given.dem, "--filter", "median")

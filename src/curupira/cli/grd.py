@@ -105,7 +105,10 @@ def grd(
     from curupira.pipelines.grd_compare import check_reference, in_words
     from curupira.pipelines.grd_compare import compare as beside
     from curupira.pipelines.grd_remote import with_keys
+    from curupira.stac import is_remote
 
+    if not is_remote(product) and not Path(product).exists():
+        raise ConfigError("there is no such product", where=product, remedy="check the path")
     params = _params(
         radiometry=radiometry,
         speckle=speckle,

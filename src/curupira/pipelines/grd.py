@@ -37,7 +37,7 @@ from curupira.pipelines.grd_run import DEGREE_M, Clock, GrdParams, Run
 from curupira.progress import Report, silent
 from curupira.records import Scene
 from curupira.sources.http import Web
-from curupira.stac import platform_name
+from curupira.stac import check_catalogue, platform_name
 
 log = logs.get(__name__)
 
@@ -133,8 +133,9 @@ def process_grd(
     Raises
     ------
     InputError, SourceError, StoreError
-        From the product (checked before the DEM), the orbit, the DEM, and writing.
+        From the catalogue, the product (checked before the DEM), the orbit, the DEM, writing.
     """
+    check_catalogue(out)
     clock, web = Clock(), Web()
     with clock.time("open"):
         product = source.open(params.polarisations, web)

@@ -167,6 +167,8 @@ def publish(
 ) -> tuple[Path, Path]:
     """Move a run's finished layers to their place, and then add the item to the catalogue.
 
+    After any failure an earlier result stands again.
+
     Parameters
     ----------
     work
@@ -183,7 +185,7 @@ def publish(
     Raises
     ------
     StoreError
-        If the disk refuses; an earlier result stands again.
+        If the disk refuses.
     InputError
         If the folder has another ``catalog.json``.
     """
@@ -195,9 +197,13 @@ def publish(
         if folder.exists():
             folder.rename(old)
         fresh.rename(folder)
-    except OSError as error:
-        if old.exists() and not folder.exists():
+        assets = {path.stem: Asset(str(path.resolve())) for path in sorted(folder.glob("*.tif"))}
+        return folder, write_item(out, scene, assets, grid, radiometry, provenance)
+    except BaseException as error:
+        if not fresh.exists() and folder.exists():
+            folder.rename(fresh)
+        if old.exists():
             old.rename(folder)
-        raise StoreError(f"cannot write ({error.strerror})", where=folder) from error
-    assets = {path.stem: Asset(str(path.resolve())) for path in sorted(folder.glob("*.tif"))}
-    return folder, write_item(out, scene, assets, grid, radiometry, provenance)
+        if isinstance(error, OSError):
+            raise StoreError(f"cannot write ({error.strerror})", where=folder) from error
+        raise
