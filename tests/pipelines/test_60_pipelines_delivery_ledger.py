@@ -323,6 +323,32 @@ def test_hand_over_of_deter_rt_under_lock(tmp_path):
     assert all("Date_dt" in frame.columns and frame.crs.to_epsg() == 4674 for frame in frames)
 
 
+def test_tiles_that_the_importer_took_are_not_handed_over_again(tmp_path):
+    formats = '["deter_r", "deter_rt"]'
+    section = f'[delivery.both]\nkind = "folder"\nurl = "inbox"\nformats = {formats}\n'
+    workspace = make_workspace(tmp_path / "w", section)
+    inbox = workspace.folder / "inbox"
+    inbox.mkdir()
+    add(workspace, *(warning_row(10 * n) for n in range(5)))
+    (inbox / "trigger.txt").write_text("an earlier file")
+    assert isinstance(deliver(workspace, None, at(0))[0].error, WaitError)
+    tiles = list(inbox.glob("*_S07W05*"))
+    assert len(tiles) == 3
+    for tile in tiles:
+        tile.unlink()
+    # Somebody else's lock is no reason to wait: no tile is left to write.
+    (inbox / "lock_2024-06-03").write_text("somebody else")
+    assert isinstance(deliver(workspace, None, at(1))[0].error, WaitError)
+    assert not list(inbox.glob("*_S07W05*"))
+    # Killed after the last tile: the lock is still ours, and goes.
+    (inbox / "lock_2024-06-03").write_text("curupira both")
+    (inbox / "trigger.txt").unlink()
+    assert deliver(workspace, None, at(2))[0].error is None
+    assert not list(inbox.glob("*_S07W05*"))
+    assert not list(inbox.glob("lock_*"))
+    assert (inbox / "trigger.txt").exists()
+
+
 ATOM = {"a": "http://www.w3.org/2005/Atom", "g": "http://www.georss.org/georss"}
 
 

@@ -67,7 +67,7 @@ def upload(
         channel.put(file, file.name, resume=False)
     lists = package.files("changes")
     if package.files("deter_rt"):
-        _hand_over_rt(channel, package, params, target, now)
+        _hand_over_rt(channel, package, params, target, now, journal)
     for file in package.files("deter_r"):
         if file.name not in journal.done():
             _hand_over_r(channel, file, params, now, package.folder)
@@ -107,21 +107,34 @@ def _hand_over_r(
 
 
 def _hand_over_rt(
-    channel: Channel, package: Package, params: DeliveryParams, target: str, now: datetime
+    channel: Channel,
+    package: Package,
+    params: DeliveryParams,
+    target: str,
+    now: datetime,
+    journal: Journal,
 ) -> None:
-    """DETER-RT: files of tiles, while our lock file says that the folder is being written."""
+    """DETER-RT: files of tiles, while our lock file says that the folder is being written.
+
+    The importer takes the tiles away: those that were handed over are known from the journal.
+    """
     lock, ours = now.strftime(params.lock_file), f"curupira {target}"
     held = channel.read(lock)
-    if held is not None and held.decode("utf-8", "replace").strip() != ours:
+    held_by_us = held is not None and held.decode("utf-8", "replace").strip() == ours
+    waiting = [f for f in package.files("deter_rt") if f.name not in journal.done()]
+    if waiting and held is not None and not held_by_us:
         raise WaitError(
             "the folder is locked by somebody else",
             where=f"{channel.where}/{lock}",
             remedy="the next `curupira deliver` goes on",
         )
-    _put_text(channel, lock, ours, package.folder)
-    for file in package.files("deter_rt"):
+    if waiting and not held_by_us:
+        _put_text(channel, lock, ours, package.folder)
+    for file in waiting:
         _once(channel, file, file.name)
-    channel.remove(lock)
+        journal.note(file.name)
+    if waiting or held_by_us:
+        channel.remove(lock)
 
 
 def _put_text(channel: Channel, name: str, text: str, folder: Path) -> None:
