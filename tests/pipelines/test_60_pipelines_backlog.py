@@ -58,3 +58,18 @@ def test_the_answer_is_kept_and_a_replay_changes_nothing(
     kept.unlink()
     assert replay(once).same
     assert not kept.exists()
+
+
+def test_every_sensor_has_a_last_image(builder: ModuleType, tmp_path: Path) -> None:
+    """The number of a relative orbit is a sensor's own."""
+    b = builder
+    since = next(n for n in range(IMAGES) if b.day(n) >= b.SINCE)
+    old = b.Square(56, 30, b.day(since - 2))
+    world = b.World(tmp_path / "images", [old])
+    # The other sensor comes hours later, and does not see the clearing.
+    other = b.series(IMAGES, platform="nisar", at=b.time(21, 0), rows=(0, 40))
+    place = world.workspace(
+        tmp_path / "ws", b.series(IMAGES) + other, override={"backlog": "masked"} | FEW
+    )
+    assert b.play(place).exit_code == 0
+    assert not b.at(place, old)

@@ -75,8 +75,24 @@ def test_command_writes_numbers_and_figure_and_changes_nothing(district, tmp_pat
 def test_figure_is_png_or_html(found, tmp_path):
     write_picture(found, tmp_path / "new" / "f.png")
     assert (tmp_path / "new" / "f.png").read_bytes().startswith(b"\x89PNG")
+    write_picture(found, tmp_path / "newer" / "f.html")
+    assert [p.name for p in (tmp_path / "newer").iterdir()] == ["f.html"]
     with pytest.raises(ConfigError, match="neither"):
         write_picture(found, tmp_path / "f.pdf")
+    # Before anything is measured: there is no such workspace.
+    words = ["calibrate", "-w", str(tmp_path / "none"), "-o", str(tmp_path / "f.pdf")]
+    refused = CliRunner().invoke(app, words).exception
+    assert isinstance(refused, ConfigError)
+    assert "neither" in str(refused)
+
+
+def test_sensors_are_never_mixed_in_one_series(builder, tmp_path):
+    """The number of a relative orbit is a sensor's own."""
+    other = builder.series(11, platform="nisar", at=builder.time(21, 0))
+    world = builder.World(tmp_path / "images", [])
+    workspace = world.workspace(tmp_path / "ws", builder.series(12) + other)
+    builder.play(workspace)
+    assert calibrate(workspace, OPTIONS, now=NOW).images == 12
 
 
 def squares(corners, years):

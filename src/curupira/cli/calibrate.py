@@ -49,6 +49,8 @@ def calibrate(
     from curupira.config import Workspace
     from curupira.pipelines import calibrate as pipeline
 
+    if output is not None:
+        pipeline.check_picture(output)
     options = pipeline.CalibrateOptions(images=images or None, sample=sample, far_m=far_m)
     with progress() as report:
         found = pipeline.calibrate(

@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 from curupira.blocks import Executor
 from curupira.cog import write_atomic
 from curupira.pipelines.corrections import Correction, corrected, digest_with
-from curupira.pipelines.images import Detector, input_hash, season_refusal, select_images
+from curupira.pipelines.images import Detector, input_hash, season_refusal, select_images, track
 from curupira.pipelines.sar_mask import SarMaskParams
 from curupira.pipelines.warn import detect_acquisition
 from curupira.records import Acquisition
@@ -59,7 +59,7 @@ def backlog(
     """
     if SarMaskParams.from_preset(detector.preset).backlog == "warned":
         return []
-    latest = {a.relative_orbit: a for a in known if a.day < since}
+    latest = {track(a): a for a in known if a.day < since}
     path = folder / FILE
     kept: dict[str, list[str]] = json.loads(path.read_text()) if path.is_file() else {}
     found: dict[str, list[str]] = {}

@@ -33,7 +33,14 @@ from curupira.errors import ConfigError, InputError
 from curupira.grid import SIRGAS_2000, project
 from curupira.pipelines import masks
 from curupira.pipelines.corrections import as_known
-from curupira.pipelines.images import Detector, Image, rasterise, read_block, usable_image
+from curupira.pipelines.images import (
+    Detector,
+    Image,
+    rasterise,
+    read_block,
+    track,
+    usable_image,
+)
 from curupira.pipelines.masks import MONITORED
 from curupira.pipelines.regions import COPIES
 from curupira.progress import Report, silent
@@ -180,9 +187,9 @@ def _sample(
     warned: Sequence[BaseGeometry],
     options: CalibrateOptions,
 ) -> tuple[Series, int]:
-    """Filtered series ``(time, series)`` in dB of undisturbed forest, one an orbit and pixel.
+    """Filtered series ``(time, series)`` in dB of undisturbed forest, one a track and pixel.
 
-    Orbits have images of their own; shorter ones are padded with NaN. One block is held at a time.
+    Tracks have images of their own; shorter ones are padded with NaN. One block is held at a time.
     """
     whole = Window(0, detector.grid.shape.y, 0, detector.grid.shape.x)
     side = min(BLOCK_PX, _side(detector, len(images)))
@@ -235,13 +242,13 @@ def _chosen(
 def _series(
     detector: Detector, images: Sequence[Image], window: Window, chosen: npt.NDArray[np.intp]
 ) -> Iterator[Series]:
-    """Stabilised, filtered dB ``(time, pixels)`` of the chosen pixels, orbit by orbit."""
+    """Stabilised, filtered dB ``(time, pixels)`` of the chosen pixels, track by track."""
     params = detector.params
     whole = Window(0, detector.grid.shape.y, 0, detector.grid.shape.x)
     outer = window.grow(params.halo, whole)
     inner = window.relative_to(outer)
-    for orbit in sorted({i.acquisition.relative_orbit for i in images}):
-        own = [i for i in images if i.acquisition.relative_orbit == orbit]
+    for one in sorted({track(i.acquisition) for i in images}):
+        own = [i for i in images if track(i.acquisition) == one]
         if len(own) < MINIMUM_IMAGES:
             continue
         block = read_block(detector, own, outer)
@@ -313,6 +320,18 @@ def in_words(found: Calibration) -> list[str]:
     return [*lines, f"would follow in [algorithm]: override = {{ {pairs} }}"]
 
 
+def check_picture(path: Path) -> None:
+    """Refuse the name of a picture that ``write_picture`` cannot write.
+
+    Raises
+    ------
+    ConfigError
+        If it ends neither with ``.png`` nor with ``.html``.
+    """
+    if path.suffix.lower() not in (".png", ".html", ".htm"):
+        raise ConfigError("neither .png nor .html", where=path, remedy="name the file so")
+
+
 def write_picture(found: Calibration, path: Path) -> None:
     """Write the paper's Figure 5 as ``.png``, or with all numbers as ``.html``.
 
@@ -320,15 +339,16 @@ def write_picture(found: Calibration, path: Path) -> None:
     ------
     ConfigError
         If the file name has another ending.
+    StoreError
+        If the disk refuses.
     """
+    check_picture(path)
     figure = distance_figure(found.view)
     if path.suffix.lower() == ".png":
         picture = io.BytesIO()
         figure.savefig(picture, format="png", dpi=LINE_DPI)
         write_atomic(path, picture.getvalue())
         return
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise ConfigError("neither .png nor .html", where=path, remedy="name the file so")
     rates = Table(
         caption="Share of undisturbed runs beyond mean + T sd",
         columns=("T", "Nominal", "Observed", "95 % interval", "With the preset's numbers"),
@@ -364,4 +384,4 @@ def write_picture(found: Calibration, path: Path) -> None:
         ],
         attribution(found.years),
     )
-    path.write_text(page, encoding="utf-8")
+    write_atomic(path, page.encode())
