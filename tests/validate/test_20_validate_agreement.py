@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from datetime import date
+
 import numpy as np
 import pytest
 
@@ -10,7 +13,9 @@ from curupira.validate.agreement import (
     CATEGORIES,
     Category,
     Judged,
+    UserAccuracy,
     agreement_table,
+    judged_share,
     user_accuracy,
 )
 from curupira.validate.sampling import Candidate, Plan, draw
@@ -98,3 +103,102 @@ def test_a_stratified_sample_finds_the_accuracy_of_the_population() -> None:
         hits += found.low <= truth <= found.high
     assert np.mean(values) == pytest.approx(truth, abs=0.02)
     assert hits >= 51, "a 95 % interval covers the truth in most of 60 samples"
+
+
+def test_a_sample_without_an_error_says_no_certainty() -> None:
+    right = [Judged(HIGH, Verdict.RECENT_DEFORESTATION, 1.0, 10 / 300)] * 10
+    wrong = [Judged(HIGH, Verdict.NON_FOREST, 1.0, 10 / 300)] * 10
+    for judged, value in ((right, 1.0), (wrong, 0.0)):
+        found = user_accuracy(judged, by_area=False)["excluded"]
+        assert found.value == value
+        assert found.low is not None
+        assert found.high is not None
+        # Wilson's bound of 10 in 10: z^2 / (n + z^2) away from certainty.
+        assert found.high - found.low == pytest.approx(1.96**2 / (10 + 1.96**2), abs=1e-4)
+        assert found.low <= value <= found.high
+
+
+@pytest.mark.parametrize("by_area", [False, True])
+def test_intervals_near_certainty_cover_the_truth(by_area: bool) -> None:
+    rng = np.random.default_rng(5)
+    n, drawn, repeats = 3000, 150, 300
+    area = rng.lognormal(0.5, 0.7, n)
+    false = np.zeros(n, dtype=bool)
+    false[rng.choice(n, 30, replace=False)] = True
+    x = area if by_area else np.ones(n)
+    truth = float(x[~false].sum() / x.sum())
+    covered = 0
+    for _ in range(repeats):
+        judged = [
+            Judged(
+                HIGH,
+                Verdict.NON_FOREST if false[i] else Verdict.RECENT_DEFORESTATION,
+                float(area[i]),
+                drawn / n,
+            )
+            for i in rng.choice(n, drawn, replace=False)
+        ]
+        found = user_accuracy(judged, by_area=by_area)["excluded"]
+        assert found.low is not None
+        assert found.high is not None
+        covered += found.low <= truth <= found.high
+    # Without Wilson's interval 0.79 and 0.71: one sample in five has no error at all.
+    assert covered / repeats >= 0.93
+
+
+DAY, NEXT = date(2024, 6, 1), date(2024, 6, 2)
+
+
+def test_who_is_judged_stands_for_the_stratum_of_the_day() -> None:
+    sure, random = (DAY, "deter_r", "largest"), (DAY, "deter_r", "random")
+    asked = {sure: 100, random: 2900}
+    # The queue begins with the largest: of the others nothing is known yet.
+    assert judged_share({sure: (100, 100), random: (2900, 0)}, asked) == {}
+    assert judged_share({sure: (100, 0), random: (2900, 9)}, asked) == {}
+    found = judged_share({sure: (100, 50), random: (2900, 29)}, asked)
+    assert found == {sure: pytest.approx(0.5), random: pytest.approx(0.01)}
+    # What the estimate is not about neither counts nor is missed.
+    assert judged_share({sure: (100, 50), random: (2900, 0)}, {sure: 7}) == {sure: 0.5}
+
+
+def test_a_day_without_a_verdict_is_stood_for_by_the_same_stratum_of_other_days() -> None:
+    first, second = (DAY, "stratified", "low_small"), (NEXT, "stratified", "low_small")
+    other_plan = (NEXT, "deter_r", "low_small")
+    counted = {first: (30, 10), second: (60, 0), other_plan: (5, 0)}
+    found = judged_share(counted, {first: 30, second: 60})
+    assert found == {first: pytest.approx(10 / 90)}
+    assert judged_share(counted, {first: 30, other_plan: 5}) == {}
+
+
+def test_a_half_reviewed_sample_is_not_taken_for_the_whole() -> None:
+    rng = np.random.default_rng(0)
+    n = 3000
+    area = rng.lognormal(0.5, 1.0, n)
+    false = rng.random(n) < np.where(area > 8, 0.02, 0.3)
+    warnings = [Candidate(f"{i:05d}", float(area[i]), HIGH) for i in range(n)]
+    every = draw(warnings, Plan.DETER_R, seed=1)
+    queue = [d for d in every if d.drawn]
+    population = Counter((DAY, "deter_r", d.stratum) for d in every)
+
+    def estimate(done: int) -> UserAccuracy:
+        seen = Counter((DAY, "deter_r", d.stratum) for d in queue[:done])
+        share = judged_share({k: (m, seen[k]) for k, m in population.items()}, population)
+        judged = [
+            Judged(
+                HIGH,
+                Verdict.NON_FOREST if false[int(d.warning_id)] else Verdict.RECENT_DEFORESTATION,
+                float(area[int(d.warning_id)]),
+                share[DAY, "deter_r", d.stratum],
+            )
+            for d in (queue[:done] if share else [])
+        ]
+        return user_accuracy(judged, by_area=False)["excluded"]
+
+    truth = float((~false).mean())
+    assert estimate(100).value is None, "only the largest are judged"
+    for done in (150, 250, 400):
+        found = estimate(done)
+        assert found.value == pytest.approx(truth, abs=0.12)
+        assert found.low is not None
+        assert found.high is not None
+        assert found.low <= truth <= found.high

@@ -185,8 +185,9 @@ def table(
         store.reading() as session,
     ):
         judged = [one.judged for one in assessed.assessed(session)]
+        progress = assessed.progress_json(session)
     found = assessed.agreement_json(judged)
-    found["accuracy"] = assessed.accuracy_json(judged)
+    found["accuracy"] = progress | assessed.accuracy_json(judged)
     if as_json:
         out.print_json(json.dumps(found))
         return
@@ -198,6 +199,7 @@ def table(
             f"{100 * row['share_n']:>7.1f} %{row['area_ha']:>12.2f} ha"
             f"{100 * row['share_area']:>7.1f} %"
         )
+    say(f"{progress['judged']} of {progress['drawn']} drawn warnings have a verdict")
     for name, estimate in found["accuracy"]["ua_area"].items():
         say(f"user's accuracy by area, {name}: {_words(estimate)}")
 

@@ -37,17 +37,23 @@ class Assessed:
 
 
 def assessed(session: Session, search: Search | None = None) -> list[Assessed]:
-    """Warnings with a verdict; the probability is of the draw they were part of.
+    """Warnings with a verdict; the probability is that of a warning of its stratum to be judged.
+
+    It is None for those that were not drawn, and for all while a stratum waits for a verdict.
 
     Of every status: the next run closes what was rejected, and without it all would be true.
     """
-    probability = samples.inclusion(session)
-    wanted = replace(search or Search(), status=(), judged=True, merged=False)
+    wanted = replace(search or Search(), status=(), merged=False)
+    counted = {k: (c.population, c.judged) for k, c in samples.strata(session, Search()).items()}
+    asked = {k: c.population for k, c in samples.strata(session, wanted).items()}
+    share = agreement.judged_share(counted, asked)
+    stratum = samples.taken(session)
     found = []
     for key, kind, verdict, source, area, flag, lon, lat in searches.columns(
-        session, wanted, _COLUMNS
+        session, replace(wanted, judged=True), _COLUMNS
     ):
-        judged = Judged(IntensityClass(kind), Verdict(verdict), area, probability.get(key))
+        probability = share.get(stratum[key]) if key in stratum else None
+        judged = Judged(IntensityClass(kind), Verdict(verdict), area, probability)
         found.append(Assessed(key, judged, flag, source is VerdictSource.FIELD, lon, lat))
     return found
 
@@ -70,6 +76,14 @@ def agreement_json(judged: Sequence[Judged]) -> dict[str, Any]:
             for r in agreement.agreement_table(judged)
         ],
     }
+
+
+def progress_json(session: Session, search: Search | None = None) -> dict[str, int]:
+    """How many warnings were drawn for people, and how many of them have a verdict by now."""
+    wanted = replace(search or Search(), status=(), merged=False)
+    found = samples.strata(session, wanted).items()
+    drawn = [count for stratum, count in found if stratum.name != samples.AUTOMATIC]
+    return {"drawn": sum(c.taken for c in drawn), "judged": sum(c.judged for c in drawn)}
 
 
 def accuracy_json(judged: Sequence[Judged]) -> dict[str, Any]:

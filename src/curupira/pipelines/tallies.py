@@ -50,6 +50,7 @@ def dashboard(
         delays = sums.delays(session, wanted)
         places = searches.cells(session, wanted, _HEAT_DEG)
         found = assessed.assessed(session, search)
+        progress = assessed.progress_json(session, search)
         passes = acquisitions.in_order(session)
         work = _interpreters(session) if people else None
     judged = [one.judged for one in found]
@@ -62,7 +63,7 @@ def dashboard(
             for kind in IntensityClass
         ],
         "agreement": assessed.agreement_json(judged),
-        "accuracy": assessed.accuracy_json(judged),
+        "accuracy": progress | assessed.accuracy_json(judged),
         "field": assessed.agreement_json(field)
         | {
             "accuracy": assessed.field_accuracy_json(field),

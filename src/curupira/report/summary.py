@@ -154,7 +154,11 @@ def _judged(found: Document) -> SheetSection:
     if not found["agreement"]["n"]:
         return SheetSection("How they were judged", ("Nobody has judged these warnings.",))
     tables = [_agreement(found["agreement"]), _accuracy(found["accuracy"]), _years(found["years"])]
-    words = "Accuracy is that of the drawn sample, weighted, with 95 % intervals."
+    sample = found["accuracy"]
+    words = (
+        "Accuracy is that of the drawn sample, weighted, with 95 % intervals: "
+        f"{sample['judged']} of {sample['drawn']} drawn warnings have a verdict."
+    )
     return SheetSection("How they were judged", (words,), tuple(tables))
 
 

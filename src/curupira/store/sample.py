@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date
+from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
+from curupira.store.search import Search, where
 from curupira.store.tables import SampleRow, WarningRow
+
+#: Stratum of those that the optical layer validated.
+AUTOMATIC = "automatic"
 
 
 def add(session: Session, rows: Iterable[SampleRow]) -> None:
@@ -41,11 +46,45 @@ def days(session: Session) -> list[date]:
     return list(session.scalars(select(SampleRow.day).distinct().order_by(SampleRow.day)))
 
 
-def inclusion(session: Session) -> dict[str, float | None]:
-    """Inclusion probability by warning, of those drawn or matched automatically."""
-    wanted = SampleRow.drawn | (SampleRow.stratum == "automatic")
-    query = select(SampleRow.warning_id, SampleRow.inclusion_probability).where(wanted)
-    return {row.warning_id: row.inclusion_probability for row in session.execute(query)}
+class Stratum(NamedTuple):
+    """A stratum of a day's draw."""
+
+    day: date
+    plan: str
+    name: str
+
+
+class Count(NamedTuple):
+    """Warnings of a stratum: all, those drawn or matched automatically, the judged of these."""
+
+    population: int
+    taken: int
+    judged: int
+
+
+_TAKEN = SampleRow.drawn | (SampleRow.stratum == AUTOMATIC)
+
+
+def strata(session: Session, search: Search) -> dict[Stratum, Count]:
+    """The warnings that a search finds, counted by the stratum that they were drawn in."""
+    judged = _TAKEN & WarningRow.verdict.is_not(None)
+    query = select(
+        *(SampleRow.day, SampleRow.plan, SampleRow.stratum, func.count()),
+        *(func.sum(case((condition, 1), else_=0)) for condition in (_TAKEN, judged)),
+    ).join(WarningRow, WarningRow.warning_id == SampleRow.warning_id)
+    query = query.where(*where(search, session.get_bind().dialect.name))
+    query = query.group_by(SampleRow.day, SampleRow.plan, SampleRow.stratum)
+    return {
+        Stratum(day, plan, name): Count(n, int(taken), int(seen))
+        for day, plan, name, n, taken, seen in session.execute(query)
+    }
+
+
+def taken(session: Session) -> dict[str, Stratum]:
+    """Stratum by warning, of those drawn or matched automatically."""
+    query = select(SampleRow.warning_id, SampleRow.day, SampleRow.plan, SampleRow.stratum)
+    found = session.execute(query.where(_TAKEN))
+    return {key: Stratum(day, plan, name) for key, day, plan, name in found}
 
 
 def fresh(session: Session, rows: Iterable[WarningRow]) -> list[WarningRow]:

@@ -8,16 +8,22 @@ assignment below is our reading, one table, and is printed beside every figure m
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from curupira.codes import IntensityClass, Verdict
-from curupira.validate.scores import Z95
+from curupira.validate.scores import Z95, wilson
 from curupira.validate.verdicts import REJECTING, UNASSESSED
+
+#: A stratum: day, plan, name.
+K = TypeVar("K", bound=tuple[date, str, str])
 
 
 class Category(StrEnum):
@@ -50,7 +56,7 @@ CATEGORIES: Mapping[IntensityClass, Mapping[Verdict, Category]] = {
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A warning with its verdict; ``probability`` of having been drawn (None: not known)."""
+    """A warning with its verdict; ``probability`` of being judged (None: not known)."""
 
     intensity_class: IntensityClass
     verdict: Verdict
@@ -127,18 +133,53 @@ class UserAccuracy:
         return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
 
 
+def judged_share(counted: Mapping[K, tuple[int, int]], asked: Mapping[K, int]) -> dict[K, float]:
+    """Probability of a warning to be judged, by the stratum of the day it was drawn on.
+
+    In place of the design's: of what was drawn, much may wait for its verdict, and queues begin
+    with the largest. Within a stratum those judged stand for all. A day's stratum without any
+    verdict is stood for by the strata of its name and plan on other days (collapsed strata).
+
+    Parameters
+    ----------
+    counted
+        All warnings of each stratum, and how many of them are judged.
+    asked
+        Those of the warnings that the estimate is about.
+
+    Returns
+    -------
+    dict
+        Empty while there is a stratum that no verdict stands for: nothing can be said.
+    """
+    served: Counter[tuple[str, str]] = Counter()
+    waiting: Counter[tuple[str, str]] = Counter()
+    for key, n in asked.items():
+        (served if counted[key][1] else waiting)[key[1:]] += n
+    if any(not served[pool] for pool in waiting):
+        return {}
+    return {
+        key: judged / n * served[key[1:]] / (served[key[1:]] + waiting[key[1:]])
+        for key, (n, judged) in counted.items()
+        if key in asked and judged
+    }
+
+
 def user_accuracy(judged: Sequence[Judged], *, by_area: bool) -> dict[str, UserAccuracy]:
     """User's accuracy, given the four ways that method.md section 5 asks for.
 
     Keys: ``excluded``, ``counted_false``, ``counted_true`` say what is done with unassessed
     warnings; ``without_automatic`` leaves out the automatic matches as well as the unassessed.
-    Weights are inverse inclusion probabilities; a warning of unknown probability counts once.
+    Weights are inverse probabilities of being judged (``judged_share``); a warning of unknown
+    probability counts once.
 
     Notes
     -----
     Ratio of two Horvitz-Thompson totals; variance by linearisation for Poisson-like inclusion,
     ``sum (1 - p) (e / p)^2`` with the residuals ``e = x (true - R)``, plus nothing for those taken
-    for sure: over a census the interval closes (the textbook form).
+    for sure: over a census the interval closes (the textbook form). Of a sample it would close as
+    well where all are true (or none), and be too short where nearly all are: Wilson's interval for
+    Kish's effective number stands where it is wider.
     """
     kept = [j for j in judged if j.category is not Category.UNASSESSED]
     manual = [j for j in kept if j.verdict is not Verdict.AUTOMATIC]
@@ -164,4 +205,7 @@ def _ratio(judged: Sequence[Judged], unassessed_true: bool, by_area: bool) -> Us
     residual: npt.NDArray[np.float64] = x * (true - value)
     se = float(np.sqrt(((1 - p) * (residual / p) ** 2).sum())) / total
     low, high = max(0.0, value - Z95 * se), min(1.0, value + Z95 * se)
+    if (p < 1).any():
+        bounds = wilson(value, total**2 / float(((x / p) ** 2).sum()))
+        low, high = min(low, bounds[0]), max(high, bounds[1])
     return UserAccuracy(value, low, high, len(judged))
