@@ -258,12 +258,21 @@ class Sink:
     def __init__(self) -> None:
         self.mails: list[bytes] = []
         self.busy = 0
+        self.unknown: set[str] = set()
+        self.got: list[str] = []
+
+    async def handle_RCPT(self, server, session, envelope, address, options) -> str:  # noqa: N802
+        if address in self.unknown:
+            return "550 no such mailbox"
+        envelope.rcpt_tos.append(address)
+        return "250 known"
 
     async def handle_DATA(self, server, session, envelope) -> str:  # noqa: N802 (as aiosmtpd calls)
         if self.busy:
             self.busy -= 1
             return "451 try again later"
         self.mails.append(envelope.content)
+        self.got += envelope.rcpt_tos
         return "250 taken"
 
 
@@ -315,6 +324,37 @@ attempts = 1
     (points,) = by_area["PA"].iter_attachments()
     assert points.get_content_type() == "application/gpx+xml"
     assert "Lábrea" in by_area["AM"].get_body(("plain",)).get_content()
+
+
+def test_a_refused_recipient_is_told_of_and_costs_the_others_nothing(tmp_path):
+    sink = Sink()
+    one, gone = "ibama@example.org", "gone@example.org"
+    sink.unknown = {gone}
+    server = Controller(sink, hostname="127.0.0.1", port=free_port())
+    server.start()
+    try:
+        section = f"""
+[delivery.mail]
+kind = "email"
+url = "smtp://127.0.0.1:{server.port}"
+sender = "curupira@example.org"
+recipients = ["{one}", "{gone}"]
+"""
+        workspace = make_workspace(tmp_path / "w", section)
+        for n in range(2):
+            add(workspace, warning_row(n))
+            (outcome,) = deliver(workspace, None, options())
+            assert isinstance(outcome.error, DeliveryError)
+            assert gone in str(outcome.error)
+            assert one not in str(outcome.error)
+            assert len(outcome.left) == n + 1
+        assert sink.got == [one, one]
+        sink.unknown = set()
+        (last,) = deliver(workspace, None, options())
+        assert (last.error, last.left) == (None, [])
+        assert sink.got == [one, one, gone, gone]
+    finally:
+        server.stop()
 
 
 def test_one_target_down_does_not_stop_another(tmp_path):

@@ -26,6 +26,10 @@ class WaitError(DeliveryError):
     """The other end is at work, or has not taken the last hand-over yet: for the next time."""
 
 
+class RefusedError(DeliveryError):
+    """Some of the recipients refuse, the others have it: no reason to hold back what follows."""
+
+
 class Channel(Protocol):
     """A folder somewhere; names are relative to it, with ``/`` between."""
 

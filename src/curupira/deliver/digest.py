@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 import geopandas as gpd
 
-from curupira.deliver.channel import CutError, Secrets
+from curupira.deliver.channel import CutError, RefusedError, Secrets
 from curupira.deliver.export import export
 from curupira.deliver.feed import by_area, file_names
 from curupira.deliver.frame import notice
@@ -130,7 +130,7 @@ def send(
     target: str,
     journal: Journal,
 ) -> None:
-    """Hand the messages that have not gone yet to the mail server.
+    """Hand the messages to the mail server, for those recipients who have not got them yet.
 
     Beyond this machine only over TLS with a verified certificate (``smtps``, or ``smtp`` with
     STARTTLS).
@@ -141,8 +141,15 @@ def send(
         If the server cannot be reached or asks for another try.
     DeliveryError
         If it refuses, or offers no TLS.
+    RefusedError
+        If it refuses recipients; the others have theirs.
     """
-    waiting = [f for f in package.files("message") if f.name not in journal.done()]
+    done = journal.done()
+    waiting = {
+        file: left
+        for file in package.files("message")
+        if (left := [to for to in params.recipients if f"{file.name} {to}" not in done])
+    }
     if not waiting:
         return
     parts = params.parts
@@ -152,9 +159,11 @@ def send(
         with _connect(params, base) as server:
             if params.password_env:
                 server.login(parts.username or "", secrets.get(params.password_env, section))
-            for file in waiting:
-                server.sendmail(params.sender, list(params.recipients), file.read_bytes())
-                journal.note(file.name)
+            refused = [
+                name
+                for file, to in waiting.items()
+                for name in _send_one(server, params.sender, to, file, journal)
+            ]
     except ssl.SSLCertVerificationError as error:
         raise DeliveryError(
             f"the server's certificate is not trusted ({error.verify_message})",
@@ -170,13 +179,33 @@ def send(
             "the server refuses the login", where=where, remedy=f"check {section}"
         ) from error
     except (smtplib.SMTPException, OSError) as error:
-        refused = isinstance(error, smtplib.SMTPRecipientsRefused | smtplib.SMTPSenderRefused)
-        kind = DeliveryError if refused else CutError
+        ours = isinstance(error, smtplib.SMTPSenderRefused)
+        kind = DeliveryError if ours else CutError
         raise kind(
             f"the message did not go ({type(error).__name__})",
             where=where,
-            remedy=f"check the addresses of {section}" if refused else "it is tried again",
+            remedy=f"check the sender of {section}" if ours else "it is tried again",
         ) from error
+    if refused:
+        raise RefusedError(
+            f"the server refuses {', '.join(sorted(set(refused)))}",
+            where=where,
+            remedy=f"check the recipients of {section}; those named are tried again",
+        )
+
+
+def _send_one(
+    server: smtplib.SMTP, sender: str, recipients: list[str], file: Path, journal: Journal
+) -> list[str]:
+    """Hand over a message and note who has it; returns who was refused."""
+    try:
+        refused = set(server.sendmail(sender, recipients, file.read_bytes()))
+    except smtplib.SMTPRecipientsRefused as error:
+        refused = set(error.recipients)
+    for to in recipients:
+        if to not in refused:
+            journal.note(f"{file.name} {to}")
+    return [to for to in recipients if to in refused]
 
 
 def _connect(params: DeliveryParams, base: Path) -> smtplib.SMTP:

@@ -23,7 +23,7 @@ from shapely.geometry.base import BaseGeometry
 from curupira import logs
 from curupira.config import Workspace
 from curupira.deliver import digest, feed, webhook
-from curupira.deliver.channel import Secrets, persistently
+from curupira.deliver.channel import RefusedError, Secrets, persistently
 from curupira.deliver.choose import Choice, Facts, choose
 from curupira.deliver.connect import open_channel
 from curupira.deliver.package import RAISED, TOLD, Contents, Package, build, package_name
@@ -197,6 +197,7 @@ class Target:
         with self.store.reading() as session:
             waiting = ledger.packages(session, self.name, state=ledger.PACKED)
         self.outcome.left = list(waiting)
+        refused: RefusedError | None = None
         for name in waiting:
             package = Package.open(self.folder / name)
             with self.store.transaction() as session:
@@ -205,7 +206,11 @@ class Target:
             def attempt(package: Package = package) -> None:
                 self._transmit(package)
 
-            persistently(attempt, self.params.attempts, self.options.sleep, self.name)
+            try:
+                persistently(attempt, self.params.attempts, self.options.sleep, self.name)
+            except RefusedError as error:
+                refused = error
+                continue
             with self.store.transaction(durable=True) as session:
                 ledger.settle(
                     session, self.name, name, state=ledger.SENT, sent_at=self.options.now()
@@ -213,6 +218,8 @@ class Target:
             self.outcome.left.remove(name)
             self.outcome.sent.append(name)
             log.info("delivered", target=self.name, package=name)
+        if refused is not None:
+            raise refused
 
     def _transmit(self, package: Package) -> None:
         base, secrets = self.workspace.folder, Secrets(self.options.environment)
