@@ -45,7 +45,14 @@ const common = {
   legalComments: "none",
   logLevel: "warning",
 };
-await build({ ...common, entryPoints: { main: "src/main.ts" }, loader: { ".svg": "dataurl" } });
+// The map's library comes as a file of its own, beside the first requests.
+await build({
+  ...common,
+  entryPoints: { main: "src/main.ts" },
+  splitting: true,
+  chunkNames: "[name]",
+  loader: { ".svg": "dataurl" },
+});
 await build({
   ...common,
   entryPoints: { "maplibre-gl-worker": "node_modules/maplibre-gl/dist/maplibre-gl-worker.mjs" },

@@ -243,6 +243,9 @@ def test_anybody_filters_opens_and_sends_on_a_warning(visits: Visits) -> None:
     evidence_ready(page)
     expect(page.locator(".facts")).to_contain_text("Area")
     visits.shot(page, "warning")
+    # A phone's own map program opens the place.
+    spot = page.locator(".coords").inner_text().split(" Copy")[0].replace(" ", "")
+    assert page.locator("a.in-field").get_attribute("href") == f"geo:{spot}"
     address = page.url.split("?")[0]
     again = visits.open(address.removeprefix(visits.base))
     expect(again.locator("h1 code")).to_have_text(address.split("/w/")[1][:8])
@@ -253,7 +256,14 @@ def test_pictures_swipe_blink_and_the_series_of_a_clicked_pixel(visits: Visits) 
     page = visits.open()
     page.locator(".warnings a").first.click()
     evidence_ready(page)
-    place = page.locator(".series-head strong")
+    # Of the day that confirmed the warning, at its strongest pixel: there are flags to see.
+    head = page.locator(".series-head")
+    expect(head).to_contain_text(re.compile(r"Flagged: [1-9]\d* of"))
+    on = head.get_by_label("Evaluated on")
+    with page.expect_response(re.compile(r"/api/series\?(?!.*&on=)")):
+        on.select_option(label="newest image")
+    expect(on).to_have_value("")
+    place = head.locator("strong")
     before = place.inner_text()
 
     page.get_by_role("button", name="Swipe").click()
@@ -319,8 +329,11 @@ def test_languages_and_dossier(visits: Visits) -> None:
     popup.value.wait_for_load_state("networkidle")
     identity = page.url.split("/w/")[1][:8]
     expect(popup.value.locator("body")).to_contain_text(identity)
+    expect(popup.value.locator(".frame svg path")).to_have_count(8)
     popup.value.emulate_media(media="print")
     visits.shot(popup.value, "dossier")
+    printed = popup.value.pdf(prefer_css_page_size=True)
+    assert len(re.findall(rb"/Type\s*/Page[^s]", printed)) == 1
 
 
 def draw_samples(page: Page, days: list[str]) -> None:

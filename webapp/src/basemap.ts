@@ -1,23 +1,16 @@
 /** Maps that need no outside host: background, outlines of the states, own radar mosaic. */
-import {
-  AttributionControl,
-  LngLatBounds,
-  Map as GlMap,
-  NavigationControl,
-  ScaleControl,
-  prewarm,
-  setWorkerUrl,
-  type LayerSpecification,
-  type StyleSpecification,
-} from "maplibre-gl";
+import type { LayerSpecification, Map as GlMap, StyleSpecification } from "maplibre-gl";
 import { sarTiles, xyzTiles } from "./api";
 import { fitting, type Camera } from "./camera";
 import { t } from "./i18n";
 import type { Box, Config, MapLayer } from "./types";
 
-setWorkerUrl(`${location.origin}/static/maplibre-gl-worker.js`);
-// The workers load while the page still asks what it is to show.
-prewarm();
+/** Most of what the page loads: it comes while lists are asked for and shown. */
+const library = import("maplibre-gl").then((gl) => {
+  gl.setWorkerUrl(`${location.origin}/static/maplibre-gl-worker.js`);
+  gl.prewarm();
+  return gl;
+});
 
 export const COLOURS = {
   background: "#dbe4e8",
@@ -91,9 +84,7 @@ export function wholeArea(container: HTMLElement, config: Config): Camera {
 
 /** A map in `container`; resolves when its style may be added to. */
 export async function createMap(container: HTMLElement, config: Config, options: MapOptions): Promise<GlMap> {
-  // The caller puts the container into the page first: a map of no size would fetch for another.
-  await Promise.resolve();
-  const map = newMap(container, config, options);
+  const map = await newMap(container, config, options);
   await styled(map);
   return map;
 }
@@ -106,10 +97,11 @@ export function styled(map: GlMap): Promise<void> {
   });
 }
 
-/** A map in a container that stands in the page; it knows what it shows, but not yet how. */
-export function newMap(container: HTMLElement, config: Config, options: MapOptions): GlMap {
+/** A map that knows what it shows, but not yet how; its container stands in the page by then. */
+export async function newMap(container: HTMLElement, config: Config, options: MapOptions): Promise<GlMap> {
+  const gl = await library;
   const camera = options.camera ?? wholeArea(container, config);
-  const map = new GlMap({
+  const map = new gl.Map({
     container,
     style: style(config, options.mosaic ?? true),
     center: [camera.lon, camera.lat],
@@ -122,14 +114,18 @@ export function newMap(container: HTMLElement, config: Config, options: MapOptio
     locale: {
       "NavigationControl.ZoomIn": t("map.zoom_in"),
       "NavigationControl.ZoomOut": t("map.zoom_out"),
+      "GeolocateControl.FindMyLocation": t("map.locate"),
+      "GeolocateControl.LocationNotAvailable": t("map.no_location"),
       "Map.Title": options.label,
     },
   });
   map.touchZoomRotate.disableRotation();
   if (options.controls ?? true) {
-    map.addControl(new AttributionControl({ compact: true, customAttribution: config.attribution }));
-    map.addControl(new NavigationControl({ showCompass: false }), "top-right");
-    map.addControl(new ScaleControl({ maxWidth: 110 }), "bottom-left");
+    map.addControl(new gl.AttributionControl({ compact: true, customAttribution: config.attribution }));
+    map.addControl(new gl.NavigationControl({ showCompass: false }), "top-right");
+    // In the field: where am I, and how far is it? Only the browser learns the place.
+    map.addControl(new gl.GeolocateControl({ positionOptions: { enableHighAccuracy: true }, trackUserLocation: true }), "top-right");
+    map.addControl(new gl.ScaleControl({ maxWidth: 110 }), "bottom-left");
   }
   if (window.matchMedia("(max-width: 760px)").matches) {
     // The notice stays one tap away; open it would cover a phone's map.
@@ -187,7 +183,7 @@ export function toggleLayer(map: GlMap, layer: MapLayer, on: boolean): void {
 }
 
 export function fit(map: GlMap, box: Box, maxZoom = 15): void {
-  map.fitBounds(new LngLatBounds([box[0], box[1]], [box[2], box[3]]), {
+  map.fitBounds(box, {
     padding: 50,
     maxZoom,
     animate: false,

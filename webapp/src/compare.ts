@@ -114,7 +114,8 @@ export class Compare {
     for (const map of Object.values(this.maps)) {
       (map.getSource("warning") as GeoJSONSource | undefined)?.setData(polygon);
     }
-    for (const side of SIDES) this.choose(side, evidence?.[side] ?? []);
+    this.choose("before", evidence?.before ?? []);
+    this.choose("after", evidence?.after ?? [], evidence?.on);
     this.zoom();
   }
 
@@ -129,7 +130,8 @@ export class Compare {
     }
   }
 
-  private choose(side: Side, found: Acquisition[]): void {
+  /** Offer pictures; shown is the newest up to `on`: what was seen, not what grew since. */
+  private choose(side: Side, found: Acquisition[], on?: string | null): void {
     const options: [string, string][] = found.map((a) => [
       a.acquisition_id,
       `${day(a.day)} · ${short(a.platform)} · ${a.relative_orbit}`,
@@ -140,8 +142,8 @@ export class Compare {
       }
     }
     options.push(["mosaic", t("compare.mosaic")]);
-    // Newest first: the picture nearest to the warning's last observation, and to its first flag.
-    const first = options[0]?.[0] ?? "mosaic";
+    const then = on && found.find((a) => a.day <= on);
+    const first = (then ? then.acquisition_id : options[0]?.[0]) ?? "mosaic";
     fill(
       this.choosers[side],
       h("label", { class: "inline" }, h("span", { class: `tag tag-${side}` }, t(`compare.${side}`)), select(
@@ -218,6 +220,13 @@ export class Compare {
     });
   }
 
+  /** Mark the place of the series that is shown. */
+  async mark(lon: number, lat: number): Promise<void> {
+    await this.ready;
+    const place = { type: "Feature" as const, properties: {}, geometry: { type: "Point" as const, coordinates: [lon, lat] } };
+    for (const map of Object.values(this.maps)) (map.getSource("pixel") as GeoJSONSource | undefined)?.setData(place);
+  }
+
   /** Draw a ring being made, over both maps; fewer than two corners clear it. */
   sketch(ring: Position[]): void {
     const shape = { type: "Feature" as const, properties: {}, geometry: { type: "LineString" as const, coordinates: ring } };
@@ -263,4 +272,11 @@ function addOutline(map: GlMap): void {
   line("warning", "warning-casing", "#10201a", 4);
   line("warning", "warning-line", COLOURS.selected, 2);
   line("sketch", "sketch-line", "#ffea00", 2.5);
+  map.addSource("pixel", { type: "geojson", data: NOTHING });
+  map.addLayer({
+    id: "pixel",
+    type: "circle",
+    source: "pixel",
+    paint: { "circle-radius": 4, "circle-opacity": 0, "circle-stroke-color": "#ffffff", "circle-stroke-width": 2 },
+  });
 }

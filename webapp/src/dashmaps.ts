@@ -10,7 +10,7 @@ import type { Category, Config, Dashboard, FieldPoint } from "./types";
 
 const CATEGORY_COLOURS: Record<Category, string> = {
   agreement: "#1d6b52",
-  minor: "#e0a100",
+  minor: "#b27d00",
   major: "#c81e1e",
   unassessed: "#6b7280",
 };

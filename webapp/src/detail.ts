@@ -65,7 +65,9 @@ export function detailPanel(w: WarningDetail, back: string): HTMLElement {
       h("span", { class: "chip" }, tc("intensity", w.intensity_class)),
       w.edited && h("span", { class: "chip" }, t("detail.edited"))),
     h("p", { class: "coords" }, centre(w), " ",
-      button(t("detail.copy_coords"), () => copy(centre(w)), { class: "quiet small" })),
+      button(t("detail.copy_coords"), () => copy(centre(w)), { class: "quiet small" }), " ",
+      // Phones open it in the map program that their owner uses.
+      h("a", { class: "button small quiet in-field", href: `geo:${centre(w).replace(" ", "")}` }, t("detail.navigate"))),
     h("div", { class: "actions" },
       h("a", {
         class: "button",
@@ -134,7 +136,8 @@ export class VoteList {
         vote.kind !== "vote" && ` · ${tc("kind", vote.kind)}`,
         vote.reason && ` · ${tc("reason", vote.reason)}`,
         vote.field?.visited_on && ` · ${tc("visit", vote.field.method)} ${day(vote.field.visited_on)}`,
+        vote.field?.photo && " · ",
         vote.field?.photo && h("a", { class: "photo", href: `/api/photos/${encodeURIComponent(String(vote.vote_id))}` }, t("votes.photo")),
-        vote.comment && h("p", { class: "comment" }, vote.comment)))));
+        vote.comment && vote.comment !== vote.reason && h("p", { class: "comment" }, vote.comment)))));
   }
 }

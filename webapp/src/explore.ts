@@ -43,7 +43,8 @@ export class ExploreMap {
 
   private async start(): Promise<void> {
     if (this.gone || !this.camera) return;
-    const map = newMap(this.canvas, this.config, { label: t("map.title"), camera: this.camera });
+    const map = await newMap(this.canvas, this.config, { label: t("map.title"), camera: this.camera });
+    if (this.gone) return map.remove();
     this.map = map;
     await styled(map);
     if (this.gone) return;

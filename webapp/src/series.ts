@@ -12,6 +12,10 @@ export interface Place {
   lon: number;
   lat: number;
   orbit?: number | null;
+  /** Day of the evaluation; none is the newest image's. */
+  on?: string | null;
+  /** Day of a warning's first flag, marked in the chart. */
+  flagged?: string | null;
 }
 
 /** The panel below a map: chart, orbit chooser, and the same numbers as a table. */
@@ -38,7 +42,8 @@ export class SeriesPanel {
     fill(this.table);
   }
 
-  async show(place: Place, on?: string | null): Promise<void> {
+  /** Show a pixel as `place.on` saw it, or as it is seen today. */
+  async show(place: Place, on: string | null = place.on ?? null): Promise<void> {
     this.request?.abort();
     this.request = new AbortController();
     const query = new URLSearchParams({ lon: place.lon.toFixed(6), lat: place.lat.toFixed(6) });
@@ -46,7 +51,7 @@ export class SeriesPanel {
     if (on) query.set("on", on);
     this.node.setAttribute("aria-busy", "true");
     try {
-      this.draw(await api.series(query, this.request.signal));
+      this.draw(await api.series(query, this.request.signal), place, on);
     } catch (error) {
       if (!aborted(error)) this.say(problem(error));
     } finally {
@@ -54,7 +59,7 @@ export class SeriesPanel {
     }
   }
 
-  private draw(series: Series): void {
+  private draw(series: Series, place: Place, on: string | null): void {
     if (series.points.length === 0) {
       this.say(series.reason ?? t("series.empty"));
       return;
@@ -63,12 +68,17 @@ export class SeriesPanel {
     const last = series.points.at(-1) as SeriesPoint;
     const orbits = series.orbits.map((orbit) => [String(orbit), String(orbit)] as const);
     const chooser = select(orbits, String(series.orbit ?? ""), (value) => {
-      void this.show({ lon: series.lon, lat: series.lat, orbit: Number(value) }, series.on);
+      void this.show({ ...place, orbit: Number(value) }, on);
     }, { "aria-label": t("series.orbit") });
+    const then = place.on;
+    const days = then && select([[then, day(then)], ["", t("series.today")]], on ?? "", (value) => {
+      void this.show(place, value || null);
+    }, { "aria-label": t("series.on") });
     fill(
       this.head,
       h("strong", {}, `${series.lat.toFixed(5)}, ${series.lon.toFixed(5)}`),
       h("label", { class: "inline" }, t("series.orbit"), " ", chooser),
+      days && h("label", { class: "inline" }, t("series.on"), " ", days),
       h("span", { class: "muted" }, t("series.summary", {
         flags: flagged,
         images: series.points.length,
@@ -78,7 +88,7 @@ export class SeriesPanel {
     );
     this.plot?.destroy();
     fill(this.chart);
-    this.plot = new uPlot(options(this.size()), columns(series.points), this.chart);
+    this.plot = new uPlot(options(this.size(), place.flagged ?? null), columns(series.points), this.chart);
     this.plot.root.setAttribute("role", "img");
     this.plot.root.setAttribute("aria-label", t("series.title"));
     fill(this.table, numbers(series.points));
@@ -122,18 +132,40 @@ function utc(text: string): string {
   return /Z|[+-]\d\d:?\d\d$/.test(text) || !text.includes("T") ? text : `${text}Z`;
 }
 
-function options(size: { width: number; height: number }): uPlot.Options {
+/** A line over the chart at the day of the first flag. */
+function mark(plot: uPlot, flagged: string): void {
+  const { ctx, bbox } = plot;
+  const x = Math.round(plot.valToPos(Date.parse(flagged) / 1000, "x", true));
+  if (x < bbox.left || x > bbox.left + bbox.width) return;
+  const unit = window.devicePixelRatio;
+  const left = x > bbox.left + bbox.width / 2;
+  ctx.save();
+  ctx.strokeStyle = ctx.fillStyle = FLAG;
+  ctx.setLineDash([2 * unit, 3 * unit]);
+  ctx.beginPath();
+  ctx.moveTo(x, bbox.top);
+  ctx.lineTo(x, bbox.top + bbox.height);
+  ctx.stroke();
+  ctx.font = `${12 * unit}px sans-serif`;
+  ctx.textBaseline = "top";
+  ctx.textAlign = left ? "right" : "left";
+  ctx.fillText(`${t("field.first_flag")} ${day(flagged)}`, x + (left ? -4 : 4) * unit, bbox.top);
+  ctx.restore();
+}
+
+function options(size: { width: number; height: number }, flagged: string | null): uPlot.Options {
   const value = (_: uPlot, v: number | null) => (v === null ? "–" : `${number(v)} dB`);
   const dots = (size: number, colour: string) => ({ show: true, size, fill: colour });
   return {
     ...size,
     cursor: { drag: { x: true, y: false } },
+    hooks: { draw: [(plot) => { if (flagged) mark(plot, flagged); }] },
     // Days are written as everywhere: ISO, UTC.
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1e3), "Etc/UTC"),
     fmtDate: () => (date) => date.toISOString().slice(0, 10),
     axes: [
       { values: (_, splits) => splits.map((s) => new Date(s * 1000).toISOString().slice(0, 7)), space: 70 },
-      { label: "dB", labelSize: 18, size: 44 },
+      { label: "dB", labelSize: 18, size: 52 },
     ],
     series: [
       { label: t("series.time"), value: (_, v) => (v ? new Date(v * 1000).toISOString().slice(0, 10) : "–") },

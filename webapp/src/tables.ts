@@ -16,7 +16,7 @@ function isRow(value: unknown): value is Row {
 
 /** A name in the reader's language where the dictionaries have it. */
 export function name(code: string): string {
-  for (const vocabulary of ["column", "verdict", "status", "intensity", "category", "reason", "field"]) {
+  for (const vocabulary of ["column", "verdict", "status", "intensity", "category", "reason", "field", "mask"]) {
     const text = tc(vocabulary, code);
     if (text !== code.replaceAll("_", " ")) return text;
   }
@@ -29,7 +29,7 @@ export function cell(value: unknown): string {
     const range = value.low === null || value.high === null ? "" : ` [${number(value.low, 3)}–${number(value.high, 3)}]`;
     return `${number(value.value, 3)}${range}${value.n === null ? "" : ` n=${number(value.n, 0)}`}`;
   }
-  if (typeof value === "number") return number(value, 3);
+  if (typeof value === "number") return number(value, Math.abs(value) < 10 ? 3 : 1);
   if (typeof value === "boolean") return value ? t("yes") : t("no");
   if (typeof value === "string") return name(value);
   if (Array.isArray(value)) return value.map(cell).join(", ");

@@ -138,6 +138,8 @@ export interface Evidence {
   after: Acquisition[];
   point: { lon: number; lat: number };
   orbit: number | null;
+  /** Day of the image that confirmed the warning, else of the last that flagged it. */
+  on: string | null;
 }
 
 export interface OpticalImage {

@@ -2,7 +2,7 @@
 import { aborted, api, problem } from "./api";
 import { Compare } from "./compare";
 import { h, toast } from "./dom";
-import { SeriesPanel } from "./series";
+import { SeriesPanel, type Place } from "./series";
 import type { Config, Evidence, WarningDetail } from "./types";
 
 export class Workbench {
@@ -11,13 +11,14 @@ export class Workbench {
   private readonly series = new SeriesPanel();
   /** Takes the clicks while a polygon is being drawn; else they ask for a series. */
   drawing: ((lon: number, lat: number) => void) | null = null;
-  private orbit: number | null = null;
+  /** Of which day, orbit and first flag the warning's series are. */
+  private seen: Pick<Place, "orbit" | "on" | "flagged"> = {};
   private request: AbortController | null = null;
 
   constructor(private readonly config: Config) {
     this.compare = new Compare(config, (lon, lat) => {
       if (this.drawing) this.drawing(lon, lat);
-      else void this.series.show({ lon, lat, orbit: this.orbit });
+      else this.explain(lon, lat);
     });
     this.node = h("div", { class: "workbench" }, this.compare.node, this.series.node);
   }
@@ -37,14 +38,23 @@ export class Workbench {
         }),
       ]);
       if (request.signal.aborted) return null;
-      this.orbit = evidence?.orbit ?? warning.relative_orbit;
+      this.seen = {
+        orbit: evidence?.orbit ?? warning.relative_orbit,
+        on: evidence?.on ?? null,
+        flagged: warning.first_flag_date,
+      };
       void this.compare.show(warning, evidence).then(() => this.optical(id, request.signal));
-      if (evidence) void this.series.show({ ...evidence.point, orbit: this.orbit });
+      if (evidence) this.explain(evidence.point.lon, evidence.point.lat);
       return warning;
     } catch (error) {
       if (aborted(error)) return null;
       throw error;
     }
+  }
+
+  private explain(lon: number, lat: number): void {
+    void this.series.show({ lon, lat, ...this.seen });
+    void this.compare.mark(lon, lat);
   }
 
   /** Optical images come from another server: they are offered when they are there. */

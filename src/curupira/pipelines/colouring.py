@@ -6,8 +6,10 @@ import io
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 from odc.geo.geobox import GeoBox
 from PIL import Image as Pillow
+from shapely.geometry.base import BaseGeometry
 
 from curupira.pipelines.products import NODATA
 from curupira.report import SarImage
@@ -89,6 +91,22 @@ def coloured(
         rgb = [np.interp(share, at, stops[:, k]) for k in range(3)]
         out[shown] = np.stack([*rgb, np.full(share.shape, 230)], axis=-1).astype(np.uint8)
     return out
+
+
+def outline(geometry: BaseGeometry, bounds: tuple[float, float, float, float]) -> str:
+    """Rings of polygons as an SVG path over a picture of such bounds, in percent of its sides.
+
+    ``bounds``: west, south, east, north, in the geometry's reference system.
+    """
+    west, south, east, north = bounds
+    path = ""
+    for ring in shapely.get_rings(shapely.get_parts(geometry)):
+        x, y = shapely.get_coordinates(ring)[:-1].T
+        places = zip(
+            100 * (x - west) / (east - west), 100 * (north - y) / (north - south), strict=True
+        )
+        path += "M" + " ".join(f"{right:.2f},{down:.2f}" for right, down in places) + "Z"
+    return path
 
 
 def png(pixels: Bytes) -> bytes:

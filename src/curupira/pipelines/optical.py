@@ -9,11 +9,12 @@ from threading import Lock
 from typing import Any
 
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from curupira.config import Workspace
 from curupira.grid import LONLAT, project
-from curupira.pipelines.colouring import png
-from curupira.pipelines.viewing import TILE, WORLD, TileAddress
+from curupira.pipelines.colouring import outline, png
+from curupira.pipelines.tilegrid import TILE, WORLD, TileAddress
 from curupira.sources.optical import (
     Bounds,
     OpticalImage,
@@ -95,15 +96,25 @@ class Optical:
 
     def chip(self, image_id: str, box: Bounds) -> bytes | None:
         """A square around a lon/lat box, of an image that was offered; None of any other."""
-        west, south, east, north = project(shapely.box(*box), LONLAT, "EPSG:3857").bounds
-        x, y = (west + east) / 2, (south + north) / 2
-        half = max(east - west, north - south) / 2 + CHIP_MARGIN_M
-        return self._drawn(image_id, (x - half, y - half, x + half, y + half))
+        return self._drawn(image_id, _square(box))
 
     def _drawn(self, image_id: str, bounds: Bounds) -> bytes | None:
         with self._lock:
             href = self._known.get(image_id)
         return None if href is None else self._picture(href, bounds)
+
+
+def chip_outline(geometry: BaseGeometry) -> str:
+    """A warning (lon/lat) as an SVG path over the picture that ``Optical.chip`` makes of it."""
+    return outline(project(geometry, LONLAT, "EPSG:3857"), _square(geometry.bounds))
+
+
+def _square(box: Bounds) -> Bounds:
+    """Bounds of the picture around a lon/lat box, Web Mercator."""
+    west, south, east, north = project(shapely.box(*box), LONLAT, "EPSG:3857").bounds
+    x, y = (west + east) / 2, (south + north) / 2
+    half = max(east - west, north - south) / 2 + CHIP_MARGIN_M
+    return (x - half, y - half, x + half, y + half)
 
 
 def _picture(source: OpticalSource, href: str, bounds: Bounds) -> bytes:

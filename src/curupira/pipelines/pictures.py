@@ -75,8 +75,13 @@ class Gallery:
         order = sorted(fresh, key=lambda a: (-often[a.relative_orbit], a.relative_orbit))
         return self.image(order, self.whole, PICTURE_PX)
 
-    def chip(self, geometry: BaseGeometry, orbit: int, first_flag: date) -> list[SarImage]:
-        """A warning (grid CRS) before its first flag and now, on its orbit; empty where unseen."""
+    def chip(
+        self, geometry: BaseGeometry, orbit: int, first_flag: date, until: date | None = None
+    ) -> list[SarImage]:
+        """A warning (grid CRS) before its first flag and since, on its orbit; empty where unseen.
+
+        ``until``: day of the second picture; None shows the newest.
+        """
         box = bounding_window(geometry, self.detector.grid)
         side = max(*box.shape, _CHIP_LEAST - 2 * _CHIP_MARGIN) + 2 * _CHIP_MARGIN
         y, x = (box.y0 + box.y1) // 2, (box.x0 + box.x1) // 2
@@ -85,7 +90,10 @@ class Gallery:
         passes = [a for a in reversed(self.known) if a.relative_orbit == orbit]
         pair = (
             self.image(group[:_CHIP_PASSES], window, CHIP_PX)
-            for group in ([a for a in passes if a.day < first_flag], passes)
+            for group in (
+                [a for a in passes if a.day < first_flag],
+                [a for a in passes if until is None or a.day <= until],
+            )
         )
         found = [image for image in pair if image is not None]
         return found if len(found) == 2 else []

@@ -12,64 +12,47 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import shapely
-from odc.geo.geobox import GeoBox
-from pyproj import Transformer
 
 from curupira.blocks import Window
 from curupira.config import Workspace
 from curupira.errors import InputError
-from curupira.grid import LONLAT, project
+from curupira.grid import LONLAT, SIRGAS_2000, project
 from curupira.pipelines import publish
-from curupira.pipelines.colouring import COLOURS, coloured, composite, indices, png, sampled
+from curupira.pipelines.colouring import (
+    COLOURS,
+    coloured,
+    composite,
+    indices,
+    outline,
+    png,
+    sampled,
+)
 from curupira.pipelines.entries import Frame
 from curupira.pipelines.pictures import Gallery
 from curupira.pipelines.products import BANDS, product_path
+from curupira.pipelines.tilegrid import TILE, WORLD, TileAddress, least_zoom, window_of
 from curupira.records import Acquisition, group_acquisitions
 from curupira.report.mapparts import STRETCH_DB
 from curupira.store import scene as scenes
 from curupira.store.session import Store
 from curupira.store.tables import WarningRow
 
-#: Side of a map tile, pixels; half the circumference of the Web Mercator world, metres.
-TILE, WORLD = 256, 20037508.342789244
 MOSAIC = "mosaic"
 #: A tile is made from at most this many pixels of the grid a side.
 _MOST_PX = 2 * TILE
-#: and from windows of at most about this many.
-_MOST_READ = 4096
 #: Radar tiles kept, some 100 kB each.
 _KEPT_TILES = 512
 
 
 @dataclass(frozen=True)
-class TileAddress:
-    """Column and row of a Web Mercator tile."""
+class Closeup:
+    """A warning's surroundings: PNG, the days seen, the warning as an SVG path, the side."""
 
-    z: int
-    x: int
-    y: int
-
-    @property
-    def valid(self) -> bool:
-        """Whether the world has such a tile."""
-        return 0 <= self.z <= 22 and 0 <= self.x < 2**self.z and 0 <= self.y < 2**self.z
-
-    def centres(self, crs: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Coordinates of the tile's pixel centres in a reference system, ``(y, x)`` each."""
-        step = 2 * WORLD / 2**self.z / TILE
-        along = (np.arange(TILE) + 0.5) * step
-        x = -WORLD + self.x * TILE * step + along
-        y = WORLD - self.y * TILE * step - along
-        xx, yy = np.meshgrid(x, y)
-        found = _to_grid(crs).transform(xx, yy)
-        return np.asarray(found[0]), np.asarray(found[1])
-
-
-@lru_cache(maxsize=8)
-def _to_grid(crs: str) -> Transformer:
-    return Transformer.from_crs("EPSG:3857", crs, always_xy=True)
+    png: bytes
+    days: str
+    outline: str
+    side_m: float
 
 
 class Viewer:
@@ -151,7 +134,7 @@ class Viewer:
         if path is None or band not in COLOURS:
             return None
         x, y = address.centres(str(self.grid.crs))
-        window = _window(x, y, self.grid)
+        window = window_of(x, y, self.grid)
         out = np.zeros((TILE, TILE, 4), np.uint8)
         if window.empty:
             return png(out)
@@ -163,13 +146,38 @@ class Viewer:
         value, flag = codes[rows, cols], flags[rows, cols]
         return png(coloured(value, flag, inside, band))
 
-    def chip(self, row: WarningRow, which: str) -> bytes | None:
-        """A warning's surroundings before its first flag (``before``) and now (``after``)."""
+    def judged(self, row: WarningRow) -> Acquisition | None:
+        """The acquisition that confirmed a warning, else the last one that flagged it."""
+        mark = row.history.get("confirming") or row.history.get("last") or (None,)
+        return next((a for a in self.gallery().known if a.acquisition_id == mark[0]), None)
+
+    def strongest(self, row: WarningRow) -> tuple[float, float]:
+        """Longitude and latitude of a warning's pixel with the largest excess, as judged."""
+        judged, frame = self.judged(row), Frame(self.grid)
+        if judged is None:
+            point = row.geom.representative_point()
+            return point.x, point.y
+        pixel = self.gallery().strongest_pixel(judged, frame.to_grid(row.geom))
+        centre = self.grid[pixel.slices].extent.geom.centroid
+        west, south, *_ = project(centre, str(self.grid.crs), LONLAT).bounds
+        return west, south
+
+    def closeups(self, row: WarningRow) -> dict[str, Closeup]:
+        """A warning ``before`` its first flag and ``after``, as judged; empty where not seen."""
         gallery, frame = self.gallery(), Frame(self.grid)
         if row.relative_orbit is None:
-            return None
-        pair = gallery.chip(frame.to_grid(row.geom), row.relative_orbit, row.first_flag_date)
-        return png(composite(pair[which == "after"])) if pair else None
+            return {}
+        place, judged = frame.to_grid(row.geom), self.judged(row)
+        until = None if judged is None else judged.day
+        pair = gallery.chip(place, row.relative_orbit, row.first_flag_date, until)
+        shape = project(row.geom, SIRGAS_2000, str(self.grid.crs))
+        found = {}
+        for name, image in zip(("before", "after"), pair, strict=False):
+            west, south, east, north = image.grid.boundingbox.bbox
+            path = outline(shape, (west, south, east, north))
+            days = image.date_text.replace(" to ", " – ")
+            found[name] = Closeup(png(composite(image)), days, path, east - west)
+        return found
 
     def series(
         self, lon: float, lat: float, orbit: int | None, on: date | None
@@ -217,16 +225,10 @@ def _sar_tile(
         if not passes:
             return None
     x, y = address.centres(str(grid.crs))
-    window = _window(x, y, grid)
+    window = window_of(x, y, grid)
     image = None if window.empty or not passes else gallery.image(passes, window, _MOST_PX)
     empty = np.zeros((TILE, TILE, 4), np.uint8)
     return png(empty if image is None else sampled(image, x, y, stretch))
-
-
-def least_zoom(grid: GeoBox) -> int:
-    """Zoom from which tiles are offered: below, one would read too much of a large area."""
-    metres = float(grid.resolution.x) * min(max(grid.shape), _MOST_READ)
-    return max(4, math.ceil(math.log2(2 * WORLD / metres))) if max(grid.shape) > _MOST_READ else 4
 
 
 def _cell(distance: float, step: float) -> int:
@@ -251,24 +253,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, 4) if math.isfinite(value) else None
     return value
-
-
-def _window(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], grid: GeoBox) -> Window:
-    """Window of the grid that a tile may show; empty where it shows none of it."""
-    finite = np.isfinite(x) & np.isfinite(y)
-    whole = Window(0, grid.shape.y, 0, grid.shape.x)
-    if not finite.any():
-        return Window(0, 0, 0, 0)
-    box, r = grid.boundingbox, float(grid.resolution.x)
-    limit = float(max(whole.shape)) + 10
-    bounds = [
-        (box.top - y[finite].max()) / r - 1,
-        (box.top - y[finite].min()) / r + 1,
-        (x[finite].min() - box.left) / r - 1,
-        (x[finite].max() - box.left) / r + 1,
-    ]
-    y0, y1, x0, x1 = (int(np.clip(b, -10, limit)) for b in bounds)
-    return Window(y0, y1, x0, x1).intersect(whole)
 
 
 #: Names of the layers of a product.

@@ -19,6 +19,7 @@ from curupira import __version__, logs
 from curupira.config import Workspace
 from curupira.errors import CurupiraError
 from curupira.pipelines.optical import Optical
+from curupira.pipelines.sensitive import SensitivePlaces
 from curupira.pipelines.viewing import Viewer
 from curupira.serve.filters import usual
 from curupira.serve.guard import Guard, problem
@@ -69,6 +70,8 @@ def create_app(
     ------
     StoreError
         If the database is unreachable or of another version.
+    ConfigError
+        If a sensitive place is in no layer.
     """
     params = settings.monitor.serve
     store = Store.open(settings.monitor.store.url, base=settings.folder, create=True)
@@ -95,6 +98,7 @@ def create_app(
         store=store,
         viewer=Viewer(settings, store),
         optical=Optical(settings),
+        sensitive=SensitivePlaces(settings),
         sessions=Sessions(params.session_hours, secret),
         limiter=Limiter(params.login_tries),
         now=now,

@@ -12,6 +12,7 @@ import shapely
 from fastapi import Depends, Query
 
 from curupira.codes import IntensityClass, Status, Verdict
+from curupira.pipelines.overlay import OF_LAYER
 from curupira.serve.site import Asking, Person, Site, SiteHere
 from curupira.store.search import Search
 from curupira.store.tables import WarningRow
@@ -19,12 +20,6 @@ from curupira.store.warning import COLUMNS, check_bbox
 
 #: Years that a time of the database can be compared with.
 _FIRST, _LAST = date(1900, 1, 1), date(9000, 1, 1)
-#: Columns that describe places of a layer: of a sensitive one they are neither shown nor asked for.
-_OF_LAYER = {
-    "municipalities": ("uf", "municipality", "geocode"),
-    "protected_areas": ("protected_area",),
-    "indigenous_territories": ("indigenous_territory",),
-}
 Text = Annotated[str, Query(max_length=200)]
 Day = Annotated[date | None, Query(ge=_FIRST, le=_LAST)]
 
@@ -67,7 +62,7 @@ def usual(site: Site, person: Person) -> Search:
 
 def withheld_columns(site: Site, person: Person) -> tuple[str, ...]:
     """Columns that a person may neither see nor search by."""
-    return tuple(n for layer in site.withheld(person) for n in _OF_LAYER.get(layer, ()))
+    return tuple(n for layer in site.withheld(person) for n in OF_LAYER.get(layer, ()))
 
 
 def numbers(text: str) -> list[float]:

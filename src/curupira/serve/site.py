@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Depends, Request
+from shapely.geometry.base import BaseGeometry
 
 from curupira.codes import Role
 from curupira.config import Workspace
 from curupira.pipelines.optical import Optical
+from curupira.pipelines.sensitive import SensitivePlaces
 from curupira.pipelines.viewing import Viewer
 from curupira.serve.sessions import Limiter, Sessions
 from curupira.settings import ServeParams
@@ -44,6 +46,7 @@ class Site:
     store: Store
     viewer: Viewer
     optical: Optical
+    sensitive: SensitivePlaces
     sessions: Sessions
     limiter: Limiter
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
@@ -53,9 +56,16 @@ class Site:
         """Section [serve]."""
         return self.workspace.monitor.serve
 
-    def hidden(self, person: Person) -> tuple[str, ...]:
-        """Places of which a person sees no warnings."""
-        return () if person.known else self.params.sensitive_places
+    def hidden(self, person: Person) -> tuple[int, ...]:
+        """Row numbers of the warnings that a person does not see."""
+        if person.known or not self.sensitive:
+            return ()
+        with self.store.reading() as session:
+            return self.sensitive.warnings(session)
+
+    def keeps_back(self, geometry: BaseGeometry, person: Person) -> bool:
+        """Whether a person sees nothing at a place (EPSG:4674)."""
+        return not person.known and self.sensitive.touch(geometry)
 
     def withheld(self, person: Person) -> tuple[str, ...]:
         """Layers that a person does not see."""

@@ -15,7 +15,7 @@ from curupira.pipelines.outlines import layer_files
 from curupira.pipelines.products import BANDS
 from curupira.pipelines.review import MissingError
 from curupira.pipelines.status import newest
-from curupira.pipelines.viewing import least_zoom
+from curupira.pipelines.tilegrid import least_zoom
 from curupira.report.mapparts import STRETCH_DB
 from curupira.serve.filters import Day, Filter, plain
 from curupira.serve.site import Asking, Site, SiteHere
@@ -58,7 +58,7 @@ def optical(site: SiteHere, person: Asking, since: Day = None, until: Day = None
 
 @lru_cache(maxsize=16)
 def _optical(
-    site: Site, options: Options, hidden: tuple[str, ...], _: tuple[Any, ...]
+    site: Site, options: Options, hidden: tuple[int, ...], _: tuple[Any, ...]
 ) -> dict[str, Any]:
     # Compares every geometry: done once for what the store and the file hold.
     path = site.workspace.path(site.params.optical_alerts)
@@ -68,9 +68,10 @@ def _optical(
 @router.get("/config")
 def config(site: SiteHere, person: Asking) -> dict[str, Any]:
     """What the pages need to know first."""
+    hidden = site.hidden(person)
     with site.store.reading() as session:
         found = newest(session)
-        days = searches.span(session, Search(hidden=site.hidden(person)))
+        days = searches.span(session, Search(hidden=hidden))
     withheld = site.withheld(person)
     names = [n for n in layer_files(site.workspace) if n != "area" and n not in withheld]
     layers = [{"name": n, "kind": "overlay", "title": n.replace("_", " ")} for n in names]

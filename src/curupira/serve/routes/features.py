@@ -24,7 +24,7 @@ from curupira.units import parse_time
 
 
 def _no_other(request: Request) -> None:
-    """Refuse unknown parameters (17-069r4, /req/core/query-param-unknown); items check their own."""
+    """Refuse unknown parameters (/req/core/query-param-unknown); items check their own."""
     if not request.url.path.endswith("/items"):
         for name in request.query_params:
             if name != "f":
@@ -110,8 +110,9 @@ def collection(request: Request, site: SiteHere, person: Asking) -> dict[str, An
 
 
 def _collection(request: Request, site: Site, person: Person) -> dict[str, Any]:
+    hidden = site.hidden(person)
     with site.store.reading() as session:
-        times = searches.span(session, Search(hidden=site.hidden(person)))
+        times = searches.span(session, Search(hidden=hidden))
     span = [None, None] if times is None else [_stamp(moment) for moment in times]
     base = "/ogc/collections/warning"
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from curupira import logs
 from curupira.errors import CurupiraError
+from curupira.pipelines.optical import chip_outline
 from curupira.pipelines.review import MissingError
 from curupira.serve.filters import fields
 from curupira.serve.routes.auth import told
@@ -85,17 +86,23 @@ def dossier(
         .render(
             lang=language,
             w=words,
+            number=partial(_number, language),
             f=seen,
             lon=f"{lon:.5f}",
             lat=f"{lat:.5f}",
             edited=edited,
             verdict=None if seen["verdict"] is None else words[f"verdict.{seen['verdict']}"],
-            pictures=site.viewer.chip(row, "before") is not None,
+            pictures=site.viewer.closeups(row),
             optical=_optical(site, row),
             attribution=attribution([row.first_flag_date.year]),
         )
     )
     return HTMLResponse(text)
+
+
+def _number(language: str, value: float, digits: int) -> str:
+    text = f"{value:.{digits}f}"
+    return text if language == "en" else text.replace(".", ",")
 
 
 def _optical(site: Site, row: WarningRow) -> dict[str, dict[str, Any]]:
@@ -107,4 +114,5 @@ def _optical(site: Site, row: WarningRow) -> dict[str, dict[str, Any]]:
     except CurupiraError as error:
         log.warning("dossier without optical images", reason=error.what)
         return {}
-    return {side: image for side, image in found.items() if image is not None}
+    line = {"outline": chip_outline(row.geom)}
+    return {side: image | line for side, image in found.items() if image is not None}

@@ -11,11 +11,12 @@ from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Response
+from shapely import Point
 
 from curupira.errors import ConfigError, SourceError
 from curupira.pipelines.outlines import layer_files, outlines
 from curupira.pipelines.review import MissingError
-from curupira.pipelines.viewing import TileAddress
+from curupira.pipelines.tilegrid import TileAddress
 from curupira.report.mapparts import STRETCH_DB
 from curupira.serve.filters import Day
 from curupira.serve.routes.warning import acquisition_json, visible
@@ -75,10 +76,13 @@ def sar(
 
 @router.get("/tiles/product/{acquisition_id}/{band}/{z}/{x}/{y}.png")
 def product(
-    site: SiteHere, acquisition_id: str, band: Band, z: Level, x: Place, y: Place
+    site: SiteHere, person: Asking, acquisition_id: str, band: Band, z: Level, x: Place, y: Place
 ) -> Response:
-    """Warning layer of an acquisition."""
-    found = site.viewer.product_tile(acquisition_id, band, address_of(z, x, y))
+    """Warning layer of an acquisition; for the public none over a sensitive place."""
+    address = address_of(z, x, y)
+    if site.keeps_back(address.box, person):
+        return image_answer(None, f"{acquisition_id} {band}")
+    found = site.viewer.product_tile(acquisition_id, band, address)
     return image_answer(found, f"{acquisition_id} {band}")
 
 
@@ -102,19 +106,22 @@ def chip(
     site: SiteHere, person: Asking, warning_id: str, which: Literal["before", "after"]
 ) -> Response:
     """A warning's surroundings before its first flag and now."""
-    return image_answer(site.viewer.chip(visible(site, person, warning_id), which), warning_id)
+    found = site.viewer.closeups(visible(site, person, warning_id)).get(which)
+    return image_answer(None if found is None else found.png, warning_id)
 
 
 @router.get("/series")
 def series(
     site: SiteHere,
+    person: Asking,
     lon: Annotated[float, Query(ge=-180, le=180)],
     lat: Annotated[float, Query(ge=-90, le=90)],
     orbit: Annotated[int | None, Query(ge=1, le=175)] = None,
     on: Day = None,
 ) -> dict[str, Any]:
-    """Every step of the detection at one pixel."""
-    found = site.viewer.series(lon, lat, orbit, on)
+    """Every step of the detection at one pixel; for the public none in a sensitive place."""
+    kept = site.keeps_back(Point(lon, lat), person)
+    found = None if kept else site.viewer.series(lon, lat, orbit, on)
     if found is None:
         raise MissingError(
             "the place lies outside the grid", where=f"{lon},{lat}", remedy="click on the area"

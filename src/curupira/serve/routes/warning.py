@@ -39,6 +39,8 @@ router = APIRouter(prefix="/api", tags=["warning"])
 MOST_FEATURES, CELLS_ABOVE, CELLS_BELOW_ZOOM = 20_000, 2_000, 12
 #: Below this zoom the cells of the whole area are kept.
 WHOLE_BELOW_ZOOM = 9
+#: Images on each side of the first flag; of those since, half are the newest.
+MOST_IMAGES = 6
 #: Whatever the store says of changes, no answer is kept longer, seconds.
 STALE_S = 60
 _MAP = (
@@ -179,8 +181,7 @@ def visible(site: Site, person: Person, warning_id: str) -> WarningRow:
         found = edits.as_drawn(session, searches.rows(session, [warning_id.replace("\x00", "")]))
     hidden = site.hidden(person)
     for row in found:
-        places = (row.uf, row.municipality, row.protected_area, row.indigenous_territory)
-        if not any(place in hidden for place in places if place):
+        if row.id not in hidden:
             return row
     raise MissingError("no such warning", where=warning_id, remedy="see /api/warnings")
 
@@ -189,11 +190,12 @@ def visible(site: Site, person: Person, warning_id: str) -> WarningRow:
 def one(site: SiteHere, person: Asking, warning_id: str) -> dict[str, Any]:
     """One warning."""
     row = visible(site, person, warning_id)
+    hidden = site.hidden(person)
     with site.store.reading() as session:
         edited = warning_id in edits.current(session, [warning_id])
         decision = reviewing.decision(session, warning_id)
         box = row.geom.buffer(0.02).bounds
-        near = searches.ids(session, Search(bbox=box, hidden=site.hidden(person)))
+        near = searches.ids(session, Search(bbox=box, hidden=hidden))
     category = (
         None
         if decision.verdict is None
@@ -218,15 +220,25 @@ def one(site: SiteHere, person: Asking, warning_id: str) -> dict[str, Any]:
 
 @router.get("/warnings/{warning_id}/evidence")
 def evidence(site: SiteHere, person: Asking, warning_id: str) -> dict[str, Any]:
-    """Images before the first flag and since, of the orbit that saw it; where to click."""
+    """Images before the first flag and since, of the orbit that saw it; the strongest pixel.
+
+    ``on`` is the day that the warning is judged by: cleared ground grows green again.
+    """
     row = visible(site, person, warning_id)
     passes = [a for a in site.viewer.acquisitions() if a.relative_orbit == row.relative_orbit]
-    lon, lat = row.geom.representative_point().coords[0]
+    since = [a for a in passes if a.day >= row.first_flag_date]
+    judged = site.viewer.judged(row)
+    on = None if judged is None else judged.day
+    then = [a for a in since[MOST_IMAGES // 2 :] if on is None or a.day <= on]
+    before = [a for a in passes if a.day < row.first_flag_date][:MOST_IMAGES]
+    after = since[: MOST_IMAGES // 2] + then[: MOST_IMAGES // 2]
+    lon, lat = site.viewer.strongest(row)
     return {
-        "before": [acquisition_json(site, a) for a in passes if a.day < row.first_flag_date][:6],
-        "after": [acquisition_json(site, a) for a in passes if a.day >= row.first_flag_date][:6],
+        "before": [acquisition_json(site, a) for a in before],
+        "after": [acquisition_json(site, a) for a in after],
         "point": {"lon": round(lon, 7), "lat": round(lat, 7)},
         "orbit": row.relative_orbit,
+        "on": plain(on),
     }
 
 
