@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from curupira import presets
 from curupira.cli.main import app
+from curupira.codes import Status
 from curupira.cog import write_cog
 from curupira.config import Workspace
 from curupira.errors import ConfigError, InputError, SourceError
@@ -26,6 +27,7 @@ from curupira.mining.model import save_model
 from curupira.mining.network import MiningNetwork
 from curupira.mining.params import MiningParams
 from curupira.pipelines.mine_candidates import find_candidates
+from curupira.pipelines.retract import retract
 from curupira.records import Asset
 from curupira.store import Store, candidate
 
@@ -138,6 +140,17 @@ def test_candidates_of_a_workspace(builder: ModuleType, tmp_path: Path, model: P
     done = runner.invoke(app, ["mining", "classify", "--threshold", "0.9999", *ws])
     assert done.exit_code == 0, done.output
     assert "0 squares" in done.output
+
+
+def test_a_closed_warning_hides_no_mine(builder: ModuleType, tmp_path: Path, model: Path) -> None:
+    workspace, mine, _ = make(builder, tmp_path, str(model))
+    run = builder.play(workspace)
+    before = find_candidates(workspace, now=NOW)
+    assert before.at_warnings > 0
+    retract(workspace, run.run_id, "a test")
+    assert [row.status for row in builder.at(workspace, mine)] == [Status.CLOSED]
+    after = find_candidates(workspace, now=NOW)
+    assert (after.at_warnings, after.new, after.known) == (0, before.at_warnings, before.new)
 
 
 def test_an_orbit_that_cannot_be_used_costs_its_own_squares_only(

@@ -1,4 +1,4 @@
-"""The area of a workspace classified on scenes known to its store; squares beside all warnings."""
+"""The area of a workspace classified on scenes known to its store; squares beside open warnings."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def find_candidates(
     now: datetime,
     report: Report = silent,
 ) -> CandidateSummary:
-    """Classify the area on the newest acquisition of every orbit; keep what touches no warning.
+    """Classify the area on every orbit's newest acquisition; keep what touches no open warning.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def find_candidates(
     with Store.open(workspace.monitor.store.url, base=workspace.folder, create=False) as store:
         with store.reading() as session:
             known = group_acquisitions(scenes.ingested(session))
-            taken = [row.geom for row in warnings.query(session)]
+            taken = [row.geom for row in warnings.open_ones(session)]
         newest = _newest(known, until)
         found, unusable = _classify(newest, known, images, model, level, workspace, report)
         free = ~_touching(found, taken)
