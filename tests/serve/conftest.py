@@ -9,7 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 import pytest
+import shapely
+from shapely.geometry.base import BaseGeometry
 from starlette.testclient import TestClient
 
 from curupira.codes import Role
@@ -17,6 +20,7 @@ from curupira.config import FILE_NAME, Monitor, Workspace, render
 from curupira.serve.app import create_app
 from curupira.serve.sessions import hash_password
 from curupira.store import account as accounts
+from curupira.store import warning as warnings
 
 PASSWORD = "correct horse battery"
 HASH = hash_password(PASSWORD)
@@ -45,6 +49,26 @@ class Served:
         """Ids of the open warnings."""
         items = self.client("chief").get("/api/warnings").json()["items"]
         return [item["warning_id"] for item in items]
+
+    def reopen(self, area: dict[str, Any] | None = None, **changes: Any) -> None:
+        """Serve the workspace with other options in [area] and [serve]."""
+        self.app.state.site.store.close()
+        document = Workspace.open(self.folder).monitor.model_dump()
+        document["area"] |= area or {}
+        document["serve"] |= changes
+        settings = Workspace(self.folder, Monitor.model_validate(document))
+        self.app = create_app(settings, secret="of this test")
+
+    def hide(self, warning_id: str, **changes: Any) -> BaseGeometry:
+        """Let a sensitive place, TI Secreta, cover a corner of a warning; return the place."""
+        with self.app.state.site.store.reading() as session:
+            west, south, _, north = warnings.query(session, ids=[warning_id])[0].geom.bounds
+        corner = shapely.box(west - 0.002, south, west + 0.0002, north)
+        frame = gpd.GeoDataFrame({"name": ["TI Secreta"]}, geometry=[corner], crs=4674)
+        frame.to_file(self.folder / "secret.geojson")
+        named = {"indigenous_territories": "secret.geojson"}
+        self.reopen(named, sensitive_places=("TI Secreta",), **changes)
+        return corner
 
 
 def serve(district: Path, folder: Path, **changes: Any) -> Served:

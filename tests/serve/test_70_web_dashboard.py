@@ -20,15 +20,15 @@ ALERTS = "optical.geojson"
 @pytest.fixture
 def beside(serving: Callable[..., Any]) -> Any:
     """Two warnings; an optical alert met the first, a secret one, ten days after its issue."""
-    served = serving(optical_alerts=ALERTS, sensitive_places=("TI Secreta",))
+    served = serving(optical_alerts=ALERTS)
     store = served.app.state.site.store
     first, second = served.ids
-    with store.transaction() as session:
+    with store.reading() as session:
         row = warnings.query(session, ids=[first])[0]
-        row.indigenous_territory = "TI Secreta"
         shape, day = row.geom, row.issued_at.date() + timedelta(days=10)
         other = warnings.query(session, ids=[second])[0].issued_at.date()
     write_alerts(served.folder, [(shape, day), (translate(shape, 0.02), other)])
+    served.hide(first)
     return served, first, second
 
 

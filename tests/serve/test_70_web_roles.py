@@ -7,9 +7,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+import pytest
+
 from curupira.codes import Role
-from curupira.config import Monitor, Workspace
-from curupira.serve.app import create_app
+from curupira.errors import ConfigError
 from curupira.serve.guard import needed
 from curupira.store import account as accounts
 from curupira.store import warning as warnings
@@ -223,17 +225,11 @@ def test_sensitive_places_and_names_of_people_are_kept_from_the_public(serving: 
     store = served.app.state.site.store
     with store.transaction() as session:
         row = warnings.query(session, ids=[secret])[0]
-        row.indigenous_territory, row.overlays = "TI Secreta", {"camps": "Camp 1", "roads": 12.0}
+        row.overlays = {"camps": "Camp 1", "roads": 12.0}
         other = warnings.query(session, ids=[shown])[0]
         other.overlays, other.verdict_by = {"camps": "Camp 2"}, "ana"
-    store.close()
-    monitor = Workspace.open(served.folder).monitor
-    document = monitor.model_dump()
-    document["serve"] |= {"sensitive_places": ("TI Secreta",), "sensitive_layers": ("camps",)}
-    app = create_app(
-        Workspace(served.folder, Monitor.model_validate(document)), secret="of this test"
-    )
-    served.app = app
+    # The place covers a corner of the warning, whose own columns name another one.
+    place = served.hide(secret, sensitive_layers=("camps",))
     nobody, viewer = served.client(), served.client("vera")
     open_paths = [
         *("/api/warnings", "/api/warnings.geojson", "/ogc/collections/warning/items"),
@@ -253,7 +249,29 @@ def test_sensitive_places_and_names_of_people_are_kept_from_the_public(serving: 
     for path in (f"/w/{secret}/dossier", f"/api/warnings/{secret}/evidence"):
         assert nobody.get(path).status_code == 404
     assert "Camp 1" in viewer.get(f"/api/warnings/{secret}").text
-    app.state.site.store.close()
+    point = place.representative_point()
+    series = f"/api/series?lon={point.x}&lat={point.y}"
+    assert (nobody.get(series).status_code, viewer.get(series).status_code) == (404, 200)
+    assert nobody.get(f"/api/series?lon={point.x + 0.01}&lat={point.y}").status_code == 200
+
+
+def test_layers_of_warnings_show_the_public_nothing_over_a_sensitive_place(serving: Any) -> None:
+    served = serving()
+    viewer = served.client("vera")
+    newest = next(a for a in viewer.get("/api/acquisitions").json() if a["product"])
+    point = served.hide(served.ids[0]).representative_point()
+    n = 2**14
+    x = int((point.x + 180) / 360 * n)
+    y = int((1 - np.arcsinh(np.tan(np.radians(point.y))) / np.pi) / 2 * n)
+    path = f"/api/tiles/product/{newest['acquisition_id']}/confidence/14/{x}/{y}.png"
+    found = [served.client(name).get(path).status_code for name in (None, "vera")]
+    assert found == [404, 200]
+
+
+def test_a_sensitive_place_that_no_layer_has_is_refused_at_the_start(serving: Any) -> None:
+    served = serving()
+    with pytest.raises(ConfigError, match="TI Scereta"):
+        served.reopen(sensitive_places=("TI Scereta",))
 
 
 def test_the_public_cannot_search_by_places_of_a_sensitive_layer(serving: Any) -> None:
@@ -262,12 +280,7 @@ def test_the_public_cannot_search_by_places_of_a_sensitive_layer(serving: Any) -
     with store.transaction() as session:
         row = warnings.query(session, ids=[served.ids[0]])[0]
         row.indigenous_territory, row.municipality = "TI Quieta", "Novo Progresso"
-    store.close()
-    document = Workspace.open(served.folder).monitor.model_dump()
-    document["serve"] |= {"sensitive_layers": ("indigenous_territories",)}
-    served.app = create_app(
-        Workspace(served.folder, Monitor.model_validate(document)), secret="of this test"
-    )
+    served.reopen(sensitive_layers=("indigenous_territories",))
 
     def found(client: Any, text: str) -> list[str]:
         items = client.get("/api/warnings", params={"territory": text}).json()["items"]
@@ -277,4 +290,3 @@ def test_the_public_cannot_search_by_places_of_a_sensitive_layer(serving: Any) -
     assert found(nobody, "quieta") == []
     assert found(nobody, "progresso") == [served.ids[0]]
     assert found(viewer, "quieta") == [served.ids[0]]
-    served.app.state.site.store.close()

@@ -56,11 +56,11 @@ def measure(
     reference: Path,
     options: Options | None = None,
     *,
-    hidden: Collection[str] = (),
+    hidden: Collection[int] = (),
 ) -> Comparison:
     """Compare the store's warnings with a file of alerts; nothing is changed.
 
-    ``hidden``: places whose warnings are left out.
+    ``hidden``: row numbers of warnings that are left out.
 
     Raises
     ------
@@ -100,9 +100,8 @@ def measure(
     )
 
 
-def _counts(row: WarningRow, hidden: Collection[str]) -> bool:
-    places = (row.uf, row.municipality, row.protected_area, row.indigenous_territory)
-    return row.closed_reason not in _LEFT_OUT and not any(p in hidden for p in places if p)
+def _counts(row: WarningRow, hidden: Collection[int]) -> bool:
+    return row.closed_reason not in _LEFT_OUT and row.id not in hidden
 
 
 def _day(row: WarningRow, which: OurDay) -> date | None:

@@ -14,13 +14,11 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     Select,
-    and_,
     case,
     cast,
     false,
     func,
     literal_column,
-    not_,
     or_,
     select,
 )
@@ -42,8 +40,8 @@ class Search:
 
     ``since`` and ``until`` are UTC days of ``issued_at``, both included; ``moments`` the same as
     aware times. ``judged`` wants a verdict; without ``merged`` what lives on in another warning is
-    left out. ``territory`` is part of a place's name. ``hidden`` names places of which nothing is
-    shown, ``withheld`` columns that ``territory`` does not look at.
+    left out. ``territory`` is part of a place's name. ``hidden`` are row numbers of warnings that
+    are not shown, ``withheld`` columns that ``territory`` does not look at.
     """
 
     bbox: Bounds | None = None
@@ -59,7 +57,7 @@ class Search:
     mining: float | None = None
     min_area_ha: float | None = None
     exact: tuple[tuple[str, str], ...] = ()
-    hidden: tuple[str, ...] = ()
+    hidden: tuple[int, ...] = ()
     withheld: tuple[str, ...] = ()
 
 
@@ -83,8 +81,7 @@ def where(search: Search, dialect: str) -> list[ColumnElement[bool]]:
         found.append(or_(W.closed_reason.is_(None), W.closed_reason != ClosedReason.MERGED))
     found += _attributes(search)
     if search.hidden:
-        within = [and_(c.is_not(None), c.in_(search.hidden)) for c in _PLACES]
-        found.append(not_(or_(*within)))
+        found.append(_none_of(search.hidden))
     return found
 
 
@@ -134,8 +131,12 @@ def _outside(session: Session, search: Search) -> ColumnElement[bool] | None:
         crosses_edge(W.geom, search.bbox, dialect), *where(replace(search, bbox=None), dialect)
     )
     missed = [key for key, geometry in session.execute(query) if not geometry.intersects(box)]
+    return _none_of(missed) if missed else None
+
+
+def _none_of(numbers: Sequence[int]) -> ColumnElement[bool]:
     # Numbers of our own, written out: a database takes so many parameters only.
-    return W.id.not_in([literal_column(str(int(key))) for key in missed]) if missed else None
+    return W.id.not_in([literal_column(str(int(number))) for number in numbers])
 
 
 def page(
