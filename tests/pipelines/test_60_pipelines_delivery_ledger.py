@@ -27,6 +27,7 @@ from curupira.pipelines.review import redraw
 from curupira.store import DeliveryRow, WarningRow, run
 from curupira.units import geodesic_area_ha
 
+PASSING = '["not_evaluated", "recent_deforestation"]'
 LOCAL = '[delivery.local]\nkind = "folder"\nurl = "outbox"\nformats = ["geojson"]\n'
 
 
@@ -357,7 +358,7 @@ def test_feeds_by_state_keep_ids_and_tell_withdrawals(tmp_path):
     workspace = make_workspace(tmp_path / "w", section)
     ids = add(
         workspace,
-        *(warning_row(n, updated_at=NOW + timedelta(hours=n)) for n in range(3)),
+        *(warning_row(n, issued_at=NOW - timedelta(days=9 - n)) for n in range(3)),
         warning_row(3, uf="AM"),
         warning_row(4, uf=None),
     )
@@ -374,19 +375,68 @@ def test_feeds_by_state_keep_ids_and_tell_withdrawals(tmp_path):
     ring = entries[0].findtext("g:polygon", None, ATOM).split()
     assert ring[:2] == ring[-2:]
     assert -7.1 < float(ring[0]) < -6.9  # latitude first
-    change(
-        workspace,
-        ids[0],
-        status=Status.CLOSED,
-        closed_reason=ClosedReason.WITHDRAWN,
-        updated_at=NOW + timedelta(days=1),
-    )
+    change(workspace, ids[0], status=Status.CLOSED, closed_reason=ClosedReason.WITHDRAWN)
     deliver(workspace, None, at(25))
     again = Xml.parse(www / "curupira-warnings-pa.atom").getroot()
     first = again.find("a:entry", ATOM)
     assert first.findtext("a:id", None, ATOM) == f"urn:uuid:{ids[0]}"
     assert "withdrawn" in first.findtext("a:title", None, ATOM)
     assert again.findtext("a:id", None, ATOM) == feed.findtext("a:id", None, ATOM)
+
+
+def test_a_verdict_corrects_a_feed(tmp_path):
+    section = f'[delivery.feed]\nkind = "feed"\nurl = "www"\nverdicts = {PASSING}\n'
+    workspace = make_workspace(tmp_path / "w", section)
+    ids = add(workspace, *(warning_row(n) for n in range(3)))
+
+    def entries(hours: int) -> list[tuple[str, str, str]]:
+        deliver(workspace, None, at(hours))
+        root = Xml.parse(workspace.folder / "www" / "curupira-warnings.atom").getroot()
+        tags = ("a:id", "a:updated", "a:title")
+        found = [[e.findtext(t, "", ATOM) for t in tags] for e in root.findall("a:entry", ATOM)]
+        assert root.findtext("a:updated", None, ATOM) == found[0][1]
+        return [(name[9:], when, words.partition(" ha")[2]) for name, when, words in found]
+
+    first, later = "2024-06-03T04:00:00Z", "2024-06-03T06:00:00Z"
+    assert entries(0) == [(name, first, "") for name in ids]
+    # Not worth telling: nothing moves.
+    change(workspace, ids[0], priority=9, updated_at=NOW + timedelta(hours=1))
+    assert entries(1) == [(name, first, "") for name in ids]
+    change(workspace, ids[1], verdict=Verdict.FALSE_POSITIVE)
+    assert entries(2) == [
+        (ids[1], later, " (withdrawn by verdict)"),
+        (ids[0], first, ""),
+        (ids[2], first, ""),
+    ]
+
+
+def test_feeds_tell_nothing_of_sensitive_places(tmp_path):
+    sections = (
+        'indigenous_territories = "ti.geojson"\nprotected_areas = "uc.geojson"',
+        '[serve]\nsensitive_places = ["TI Secreta"]\nsensitive_layers = ["protected_areas"]',
+        '[delivery.feed]\nkind = "feed"\nurl = "www"\nsplit = "protected_area"',
+        LOCAL,
+    )
+    workspace = make_workspace(tmp_path / "w", *sections)
+    inside, corner, outside = (warning_row(n, protected_area="Flona Oculta") for n in range(3))
+    inside.indigenous_territory = "TI Secreta"
+    west, _, _, north = corner.geom.bounds
+    # All of the first, and a corner of the second, which is named after another territory.
+    secret = shapely.box(*inside.geom.bounds).union(
+        shapely.box(west - 0.01, north - 0.011, west + 0.01, north)
+    )
+    frame = gpd.GeoDataFrame({"name": ["TI Secreta"]}, geometry=[secret], crs=4674)
+    for name in ("ti.geojson", "uc.geojson"):
+        frame.to_file(workspace.folder / name)
+    ids = add(workspace, inside, corner, outside)
+    feed, local = deliver(workspace, None, at())
+    assert (feed.error, dict(feed.chosen), dict(local.chosen)) == (None, {"new": 1}, {"new": 3})
+    (path,) = (workspace.folder / "www").iterdir()
+    text = path.read_text(encoding="utf-8")
+    assert path.name == "curupira-warnings-elsewhere.atom"
+    assert ids[2] in text
+    for hidden in (ids[0], ids[1], "Secreta", "Oculta"):
+        assert hidden not in text
 
 
 def test_retract_withdraws_and_corrects_every_target_that_had_got_it(tmp_path):

@@ -81,17 +81,22 @@ def choose(
         told once is kept up to date whatever the rule: a change of status, class or geometry is an
         update; withdrawal, rejection or a verdict that the rule does not pass is a correction.
     """
-    refused = not passes_verdict(facts, params)
-    if last is None and (refused or not _selected(facts, params, area)):
+    if last is None and not (passes_verdict(facts, params) and _selected(facts, params, area)):
         return None
-    digest = digest_of(facts, refused=facts.verdict is not None and refused)
+    refused = is_refused(facts, params)
+    digest = digest_of(facts, refused=refused)
     if last is None:
         return Choice(facts.warning_id, Told.NEW, digest)
     if digest == last:
         return None
-    wrong = facts.closed_reason in _WRONG or (facts.verdict is not None and refused)
+    wrong = facts.closed_reason in _WRONG or refused
     raised = facts.status is Status.CONFIRMED and last.startswith(f"{Status.PRELIMINARY}-")
     return Choice(facts.warning_id, Told.CORRECTION if wrong else Told.UPDATE, digest, raised)
+
+
+def is_refused(facts: Facts, params: DeliveryParams) -> bool:
+    """Whether a verdict keeps a warning from a target."""
+    return facts.verdict is not None and not passes_verdict(facts, params)
 
 
 def passes_verdict(facts: Facts, params: DeliveryParams) -> bool:

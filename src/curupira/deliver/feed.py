@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 from xml.etree import ElementTree as Xml
@@ -52,7 +52,12 @@ def file_names(names: list[str], stem: str, suffix: str) -> dict[str, str]:
 
 
 def feeds(
-    table: gpd.GeoDataFrame, updated: Mapping[str, datetime], params: DeliveryParams, target: str
+    table: gpd.GeoDataFrame,
+    updated: Mapping[str, datetime],
+    params: DeliveryParams,
+    target: str,
+    *,
+    refused: Collection[str] = (),
 ) -> dict[str, bytes]:
     """Atom documents by file name.
 
@@ -64,28 +69,35 @@ def feeds(
         When each warning was last told, by ``warning_id``.
     target
         Name of the target, part of the feeds' ids.
+    refused
+        Ids of the warnings that a verdict took back.
 
     Returns
     -------
     dict of str to bytes
         The newest ``max_entries`` of each area first. An entry keeps its id (the warning's) through
-        updates; a withdrawn warning stays, and says so.
+        updates; a warning that was withdrawn or refused stays, and says so.
     """
     parts = by_area(checked(table), params)
     names = file_names(list(parts), f"{params.prefix}-warnings", ".atom")
-    return {names[area]: _feed(rows, area, updated, params, target) for area, rows in parts.items()}
+    return {
+        names[area]: _feed(rows, area, updated, refused, params, target)
+        for area, rows in parts.items()
+    }
 
 
 def _feed(
     table: gpd.GeoDataFrame,
     area: str,
     updated: Mapping[str, datetime],
+    refused: Collection[str],
     params: DeliveryParams,
     target: str,
 ) -> bytes:
-    when = table["warning_id"].map(updated)
-    order = table.assign(_when=when).sort_values(["_when", "warning_id"], ascending=[False, True])
-    rows = order.head(params.max_entries).drop(columns="_when")
+    rows = table.assign(_when=table["warning_id"].map(updated)).sort_values(
+        ["_when", "issued_at", "warning_id"], ascending=[False, False, True]
+    )
+    rows = rows.head(params.max_entries).drop(columns="_when")
     root = Xml.Element("feed", {"xmlns": _ATOM, "xmlns:georss": _GEORSS})
     _add(root, "id", f"urn:uuid:{uuid.uuid5(_NAMESPACE, f'{target}/{area}')}")
     _add(root, "title", f"Forest-disturbance warnings{f': {area}' if area else ''}")
@@ -94,16 +106,20 @@ def _feed(
     _add(_add(root, "author"), "name", "Curupira")
     _add(root, "rights", notice(table))
     for fields, shape in zip(records(rows), lonlat(rows), strict=True):
-        _entry(root, fields, shape, updated[fields["warning_id"]])
+        reason = fields.get("closed_reason") or ""
+        if not reason and fields["warning_id"] in refused:
+            reason = "withdrawn by verdict"
+        _entry(root, fields, shape, updated[fields["warning_id"]], reason)
     Xml.indent(root, space=" ")
     text: bytes = Xml.tostring(root, encoding="utf-8", xml_declaration=True)
     return text + b"\n"
 
 
-def _entry(root: Xml.Element, fields: dict[str, Any], shape: Any, when: datetime) -> None:
+def _entry(
+    root: Xml.Element, fields: dict[str, Any], shape: Any, when: datetime, reason: str
+) -> None:
     entry = _add(root, "entry")
     _add(entry, "id", f"urn:uuid:{fields['warning_id']}")
-    reason = fields.get("closed_reason")
     _add(entry, "title", title(fields) + (f" ({reason.replace('_', ' ')})" if reason else ""))
     _add(entry, "updated", _time(when))
     _add(entry, "published", fields["issued_at"])

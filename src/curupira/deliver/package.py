@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,8 @@ TOLD = "delivery"
 RAISED = "raised"
 #: Names of persons stay in the house.
 _PRIVATE = ("verdict_by",)
+#: Time in a package's name, UTC.
+_TIME = "%Y%m%dT%H%M%S%fZ"
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,12 @@ class Contents:
 def package_name(prefix: str, created: datetime, digests: Sequence[str]) -> str:
     """``<prefix>_<UTC time to the microsecond>_<8 hex of what is told>``: sorts by time."""
     what = hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()[:8]
-    return f"{prefix}_{created.strftime('%Y%m%dT%H%M%S%fZ')}_{what}"
+    return f"{prefix}_{created.strftime(_TIME)}_{what}"
+
+
+def made_at(name: str) -> datetime:
+    """Time in a package's name."""
+    return datetime.strptime(name.split("_")[1], _TIME).replace(tzinfo=UTC)
 
 
 def build(folder: Path, contents: Contents, params: DeliveryParams) -> Package:

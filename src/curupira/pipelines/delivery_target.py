@@ -12,25 +12,29 @@ import re
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 import geopandas as gpd
 import shapely
 from shapely.geometry.base import BaseGeometry
+from sqlalchemy.orm import Session
 
 from curupira import logs
 from curupira.config import Workspace
 from curupira.deliver import digest, feed, webhook
 from curupira.deliver.channel import RefusedError, Secrets, persistently
-from curupira.deliver.choose import Choice, Facts, choose
+from curupira.deliver.choose import Choice, Facts, choose, is_refused
 from curupira.deliver.connect import open_channel
-from curupira.deliver.package import RAISED, TOLD, Contents, Package, build, package_name
+from curupira.deliver.package import RAISED, TOLD, Contents, Package, build, made_at, package_name
 from curupira.deliver.params import DeliveryParams
 from curupira.deliver.transport import Journal, upload
 from curupira.errors import BusyError, ConfigError, CurupiraError, DeliveryError
 from curupira.pipelines.daily import utc_now
+from curupira.pipelines.overlay import OF_LAYER
+from curupira.pipelines.sensitive import SensitivePlaces
 from curupira.sources.vector import read_area
 from curupira.store import delivery as ledger
 from curupira.store import edit as edits
@@ -126,13 +130,25 @@ class Target:
     def _choices(self) -> list[tuple[Choice, WarningRow]]:
         area = self._area()
         with self.store.reading() as session:
-            rows = edits.as_drawn(session, warnings.query(session))
+            rows = self._rows_of(session)
             told = ledger.last_told(session, self.name)
         found = [
             (choose(facts_of(row), told.get(row.warning_id), self.params, area), row)
             for row in rows
         ]
         return [(choice, row) for choice, row in found if choice is not None]
+
+    def _rows_of(self, session: Session, ids: Collection[str] | None = None) -> list[WarningRow]:
+        """Warnings as they are told. Feeds, which anybody may read, have no sensitive places."""
+        rows = [row for row in warnings.query(session, ids=ids) if self._open(row)]
+        return [row for row in edits.as_drawn(session, rows) if self._open(row)]
+
+    def _open(self, row: WarningRow) -> bool:
+        return self._sensitive is None or not self._sensitive.touch(row.geom)
+
+    @cached_property
+    def _sensitive(self) -> SensitivePlaces | None:
+        return SensitivePlaces(self.workspace) if self.params.kind == "feed" else None
 
     def _area(self) -> BaseGeometry | None:
         if not self.params.area_file:
@@ -184,13 +200,20 @@ class Target:
             area = self.workspace.monitor.area.name or self.workspace.folder.resolve().name
             return digest.digests(plain, self.params, package=name, created=created, area_name=area)
         if self.params.kind == "feed":
-            with self.store.reading() as session:
-                ids = {*ledger.last_told(session, self.name), *(c.warning_id for c, _ in choices)}
-                rows = edits.as_drawn(session, warnings.query(session, ids=ids))
-            everything = warnings.to_geodataframe(rows).drop(columns="verdict_by")
-            updated = {row.warning_id: row.updated_at for row in rows}
-            return feed.feeds(everything, updated, self.params, self.name)
+            return self._feeds([c.warning_id for c, _ in choices], created)
         return {}
+
+    def _feeds(self, chosen: Sequence[str], created: datetime) -> dict[str, bytes]:
+        with self.store.reading() as session:
+            last = ledger.last_package(session, self.name)
+            rows = self._rows_of(session, {*last, *chosen})
+        table = warnings.to_geodataframe(rows).drop(columns="verdict_by")
+        for layer in self.workspace.monitor.serve.sensitive_layers:
+            table[list(OF_LAYER.get(layer, ()))] = None
+        told = {name: made_at(package) for name, package in last.items()}
+        refused = [f.warning_id for f in map(facts_of, rows) if is_refused(f, self.params)]
+        updated = told | dict.fromkeys(chosen, created)
+        return feed.feeds(table, updated, self.params, self.name, refused=refused)
 
     def _send(self) -> None:
         """Send packages, the oldest first: a later one may correct an earlier one."""

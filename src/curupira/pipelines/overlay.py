@@ -20,6 +20,12 @@ from curupira.store.tables import WarningRow
 
 #: A warning inside a protected area or an indigenous territory counts this much more.
 PROTECTED_WEIGHT = 1.5
+#: Columns of a warning that tell of a layer's places; other layers are keys of ``overlays``.
+OF_LAYER = {
+    "municipalities": ("uf", "municipality", "geocode"),
+    "protected_areas": ("protected_area",),
+    "indigenous_territories": ("indigenous_territory",),
+}
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,16 @@ def last_told(session: Session, target: str) -> dict[str, str]:
     return {row[0]: row[1] or "" for row in session.execute(query)}
 
 
+def last_package(session: Session, target: str) -> dict[str, str]:
+    """Package in which a target was told last of each warning, by ``warning_id``."""
+    query = (
+        select(DeliveryRow.warning_id, DeliveryRow.package)
+        .where(DeliveryRow.target == target, DeliveryRow.state != LOST)
+        .order_by(DeliveryRow.id)
+    )
+    return {row[0]: row[1] for row in session.execute(query) if row[1]}
+
+
 def packages(session: Session, target: str, *, state: str | None = None) -> list[str]:
     """Names of a target's packages, in order of entry."""
     found = (row.package for row in of_target(session, target, state=state))
