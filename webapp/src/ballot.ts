@@ -9,6 +9,13 @@ const SURENESS: readonly (readonly [string, string])[] = [["", "unstated"], ["1"
 const CANNOT_TELL = "cannot_tell";
 const DEFAULT_REJECTION = "false_positive";
 
+/** Keys with their classes, but for the one that the optical layer alone gives. */
+export function keyedClasses(config: Config): [string, string][] {
+  return config.verdicts.slice(0, CLASS_KEYS.length)
+    .map((verdict, i): [string, string] => [CLASS_KEYS[i] as string, verdict])
+    .filter(([, verdict]) => verdict !== "automatic");
+}
+
 export class BallotForm {
   readonly node = h("section", { class: "ballot", "aria-label": t("ballot.title") });
   readonly comment = h("textarea", { rows: 2, maxlength: 2000, "aria-keyshortcuts": "c" });
@@ -19,8 +26,8 @@ export class BallotForm {
     private readonly config: Config,
     private readonly cast: (ballot: Ballot) => void,
   ) {
-    const classes = config.verdicts.slice(0, CLASS_KEYS.length).map((verdict, i) =>
-      this.keyed(CLASS_KEYS[i] as string, tc("verdict", verdict), () => this.choose(verdict), `v-${verdict}`));
+    const classes = keyedClasses(config).map(([key, verdict]) =>
+      this.keyed(key, tc("verdict", verdict), () => this.choose(verdict), `v-${verdict}`));
     this.node.append(
       h("div", { class: "classes" }, ...classes),
       h("div", { class: "row2" },

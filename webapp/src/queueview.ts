@@ -1,6 +1,6 @@
 /** `/queue`: an interpreter's day by keyboard; for operators also disputes and samples. */
 import { api, problem } from "./api";
-import { BallotForm, CLASS_KEYS } from "./ballot";
+import { BallotForm, CLASS_KEYS, keyedClasses } from "./ballot";
 import { factList, VoteList } from "./detail";
 import { button, fill, h, toast } from "./dom";
 import { number, t, tc } from "./i18n";
@@ -212,8 +212,7 @@ class QueueView implements View {
 
   private showHelp(): void {
     const rows: [string, string][] = [
-      ...this.context.config.verdicts.slice(0, CLASS_KEYS.length).map((verdict, i): [string, string] => [
-        CLASS_KEYS[i] as string, tc("verdict", verdict)]),
+      ...keyedClasses(this.context.config).map(([key, verdict]): [string, string] => [key, tc("verdict", verdict)]),
       ["R", t("ballot.reject")], ["U", t("ballot.unsure")], ["N / P", `${t("queue.next")} / ${t("queue.previous")}`],
       ["B", t("compare.blink")], ["S", t("compare.swipe")], ["Z", t("compare.zoom")],
       ["C", t("ballot.comment")], ["Ctrl+Z", t("queue.undo")], ["?", t("help.title")],
@@ -245,9 +244,9 @@ class QueueView implements View {
   }
 
   private act(key: string): boolean {
-    const verdict = this.context.config.verdicts[CLASS_KEYS.indexOf(key)];
-    if (CLASS_KEYS.includes(key) && verdict) {
-      this.ballot.choose(verdict);
+    const chosen = keyedClasses(this.context.config).find(([known]) => known === key);
+    if (chosen) {
+      this.ballot.choose(chosen[1]);
       return true;
     }
     const acts: Record<string, () => void> = {
