@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from PIL import Image
 
 from curupira.codes import ClosedReason, Status, Verdict
 from curupira.pipelines import assessed
+from curupira.store import sample as samples
 from curupira.store import warning as warnings
+from curupira.store.tables import SampleRow
 
 EVIL = "<img src=x onerror=alert(1)><script>alert('x')</script>"
 
@@ -102,6 +105,44 @@ def test_a_rejected_warning_still_counts_when_it_is_closed(serving: Any) -> None
     after = ana.get("/api/dashboard").json()
     for table in ("accuracy", "agreement", "years"):
         assert after[table] == before[table]
+
+
+def test_the_queue_goes_back_to_days_with_something_open(serving: Any) -> None:
+    served = serving(blind_share=0.0)
+    keys = served.ids
+    newest = date.fromisoformat(served.client().get("/api/config").json()["days"]["last"])
+    with served.app.state.site.store.transaction() as session:
+        for age, key in enumerate(keys):
+            samples.add(session, [drawn_row(key, newest - timedelta(days=age))])
+    ana = served.client("ana")
+
+    def queued() -> list[str]:
+        return [item["warning_id"] for item in ana.get("/api/queue").json()["items"]]
+
+    assert queued() == keys[::-1]
+    for key in (keys[0], keys[-1]):
+        body = {"verdict": "recent_deforestation"}
+        assert ana.post(f"/api/warnings/{key}/review", json=body).status_code == 201
+    assert queued() == keys[-2::-1], "judged: the oldest day is over, the newest stays"
+    day = (newest - timedelta(days=len(keys) - 1)).isoformat()
+    found = ana.get(f"/api/queue?day={day}").json()
+    assert [(i["warning_id"], i["state"]) for i in found["items"]] == [(keys[-1], "done")]
+
+
+def drawn_row(key: str, day: date) -> SampleRow:
+    return SampleRow(
+        day=day,
+        warning_id=key,
+        plan="stratified",
+        seed=1,
+        stratum="all",
+        inclusion_probability=1.0,
+        area_ha=1.0,
+        drawn=True,
+        blind=False,
+        drawn_at=datetime(2024, 6, 1, tzinfo=UTC),
+        drawn_by="chief",
+    )
 
 
 def test_more_than_four_interpreters_are_too_many(served: Any) -> None:

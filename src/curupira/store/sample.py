@@ -33,12 +33,24 @@ def of_warning(session: Session, warning_id: str) -> SampleRow | None:
     return session.scalar(select(SampleRow).where(SampleRow.warning_id == warning_id))
 
 
-def drawn(session: Session, day: date | None = None) -> list[SampleRow]:
-    """All drawn warnings (of a day), by day and order of drawing."""
-    query = select(SampleRow).where(SampleRow.drawn)
-    if day is not None:
-        query = query.where(SampleRow.day == day)
+def drawn(session: Session, days: Iterable[date]) -> list[SampleRow]:
+    """All drawn warnings of some days, by day and order of drawing."""
+    query = select(SampleRow).where(SampleRow.drawn, SampleRow.day.in_(list(days)))
     return list(session.scalars(query.order_by(SampleRow.day, SampleRow.id)))
+
+
+def open_days(session: Session, most: int) -> list[date]:
+    """The newest day with a draw, and the newest with drawn warnings that have no verdict yet."""
+    waiting = (
+        select(SampleRow.day)
+        .join(WarningRow, WarningRow.warning_id == SampleRow.warning_id)
+        .where(SampleRow.drawn, WarningRow.verdict.is_(None))
+        .distinct()
+        .order_by(SampleRow.day.desc())
+        .limit(most)
+    )
+    newest = session.scalar(select(func.max(SampleRow.day)).where(SampleRow.drawn))
+    return sorted({*session.scalars(waiting), *([] if newest is None else [newest])})
 
 
 def days(session: Session) -> list[date]:

@@ -27,6 +27,8 @@ from curupira.validate import verdicts
 router = APIRouter(prefix="/api", tags=["review"])
 #: Bytes of a field photo, and of a file of field verdicts.
 MOST_PHOTO = 8 * 2**20
+#: Days that one queue goes back to; older ones are asked for by day.
+MOST_DAYS = 14
 _LINE = r"^[^\x00]*$"
 Line = Annotated[str, Field(max_length=4000, pattern=_LINE)]
 
@@ -124,9 +126,10 @@ def is_blind(drawn: SampleRow | None, kept: list[ReviewRow], person: Person) -> 
 def queue(
     site: SiteHere, person: Asking, day: Annotated[date | None, Query()] = None
 ) -> dict[str, Any]:
-    """What is left for the asker of a day's sample, or of all days."""
+    """What is left for the asker of a day's sample, or of the newest days with something open."""
     with site.store.reading() as session:
-        drawn = samples.drawn(session, day)
+        days = samples.open_days(session, MOST_DAYS) if day is None else [day]
+        drawn = samples.drawn(session, days)
         every = reviews.by_warning(session, [s.warning_id for s in drawn])
         rows = {r.warning_id: r for r in searches.rows(session, [s.warning_id for s in drawn])}
     items = []
