@@ -226,5 +226,5 @@ def test_snapshot_is_one_clean_file(embedded: Store, make_warning, tmp_path: Pat
 def test_snapshot_onto_the_live_file_or_nowhere_is_refused(embedded: Store, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="replace the live store"):
         embedded.snapshot(path_of(embedded))
-    with pytest.raises(StoreError, match="cannot be opened"):
+    with pytest.raises(StoreError, match="cannot be written"):
         embedded.snapshot(tmp_path / "no folder" / "w.gpkg")

@@ -258,20 +258,26 @@ def upgrade(
 def snapshot(
     target: Annotated[Path, typer.Argument(metavar="FILE", help="GeoPackage to write.")],
     workspace: WorkspaceOption = Path(),
+    whole: Annotated[
+        bool,
+        typer.Option("--whole", help="A back-up: with accounts, votes, names, sensitive places."),
+    ] = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
     log_json: LogJsonOption = None,
 ) -> None:
-    """Write a consistent copy of the embedded database, for hand-out.
+    """Write a consistent copy of the embedded database, for hand-out or (--whole) as a back-up.
 
     Example: `curupira db snapshot warnings_20240601.gpkg -w tapajos`
     """
     from curupira.config import Workspace
+    from curupira.pipelines.handout import withheld
     from curupira.store.session import Store
 
     opened = Workspace.open(workspace)
+    without = None if whole else withheld(opened)
     with Store.open(opened.monitor.store.url, base=opened.folder, create=False) as store:
-        say(f"wrote {store.snapshot(target)}")
+        say(f"wrote {store.snapshot(target, without)}")
 
 
 def register(app: typer.Typer) -> None:

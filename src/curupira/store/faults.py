@@ -12,8 +12,8 @@ from curupira.errors import BusyError, StoreError
 
 #: Fragment of SQLite's message: what, remedy.
 _SQLITE = {
-    "file is not a database": ("is not a database", "name another file, or restore a snapshot"),
-    "malformed": ("the database is damaged", "restore it from a snapshot"),
+    "file is not a database": ("is not a database", "name another file, or restore a back-up"),
+    "malformed": ("the database is damaged", "restore it from a back-up"),
     "unable to open": ("cannot be opened", "check that the folder exists and can be written"),
     "readonly": ("cannot be written", "check the permissions of the file and of its folder"),
     "disk is full": ("the disk is full", "free some space and start again; nothing was lost"),

@@ -71,7 +71,7 @@ def decode_blob(blob: bytes) -> BaseGeometry:
         return shapely.from_wkb(blob[_wkb_start(blob) :])
     except shapely.GEOSException as error:
         raise InputError(
-            f"a geometry is broken ({error})", where="store", remedy="restore it from a snapshot"
+            f"a geometry is broken ({error})", where="store", remedy="restore it from a back-up"
         ) from error
 
 
@@ -79,7 +79,7 @@ def _wkb_start(blob: bytes) -> int:
     envelope = _ENVELOPE_BYTES.get((blob[3] >> 1) & 0x07) if len(blob) >= _HEADER_BYTES else None
     if blob[:2] != _MAGIC or envelope is None or len(blob) < _HEADER_BYTES + envelope:
         raise InputError(
-            "a geometry is no GeoPackage blob", where="store", remedy="restore it from a snapshot"
+            "a geometry is no GeoPackage blob", where="store", remedy="restore it from a back-up"
         )
     return _HEADER_BYTES + envelope
 

@@ -21,7 +21,7 @@ from curupira.store.faults import explained
 from curupira.store.geometry import load_postgis, register_functions
 from curupira.store.lock import file_lock, server_lock
 from curupira.store.migrations import HEAD, REVISIONS
-from curupira.store.snapshot import write_snapshot
+from curupira.store.snapshot import Withheld, write_snapshot
 
 #: How long a writer waits for another one, in milliseconds.
 BUSY_TIMEOUT_MS = 30_000
@@ -99,7 +99,7 @@ class Store:
                         raise StoreError(
                             f"the schema is of no known version ({before or 'none'})",
                             where=store.where,
-                            remedy="restore it from a snapshot or a back-up",
+                            remedy="restore it from a back-up",
                         )
                     _migrate(connection)
                 return before, HEAD
@@ -190,15 +190,21 @@ class Store:
         with held:
             yield
 
-    def snapshot(self, target: Path) -> Path:
-        """Write a consistent copy of the GeoPackage, without WAL, for handing out.
+    def snapshot(self, target: Path, withheld: Withheld | None = None) -> Path:
+        """Write a consistent copy of the GeoPackage, without WAL.
+
+        Parameters
+        ----------
+        withheld
+            For handing out: without accounts, votes, names of persons, and these places. None: a
+            whole copy, for back-ups.
 
         Raises
         ------
         StoreError
             On PostgreSQL (use ``pg_dump``), onto the live file, or if it cannot be written.
         """
-        return write_snapshot(self.engine, self.path, target, self.where)
+        return write_snapshot(self.engine, self.path, target, self.where, withheld)
 
     def _must_exist(self) -> None:
         if self.path is not None and not self.path.exists():

@@ -1,8 +1,8 @@
 """Views for consumers of a PostGIS store: ``published_warning`` and ``deter``.
 
 A view reads with the rights of its owner: who may read the view needs no right on the tables, and
-so sees neither interpreters' names nor the vote log. A GeoPackage is handed out as a whole instead
-(``curupira db snapshot``, ``curupira export``).
+so sees neither interpreters' names nor the vote log. Of a GeoPackage a copy without them is handed
+out instead (``curupira db snapshot``, ``curupira export``).
 """
 
 from __future__ import annotations
