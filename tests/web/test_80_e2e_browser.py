@@ -252,6 +252,20 @@ def test_anybody_filters_opens_and_sends_on_a_warning(visits: Visits) -> None:
     again.go_back()
 
 
+def test_warnings_are_seen_while_the_map_is_still_being_made(visits: Visits) -> None:
+    page = visits.open("/login")
+    held: list[Any] = []
+    page.route("**/maplibre-gl.js", lambda route: held.insert(0, route))
+    page.goto("/")
+    drawn = page.locator("canvas.map-preview")
+    expect(drawn).to_be_visible()
+    ink = "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v) => v > 0)"
+    assert drawn.evaluate(ink)
+    held[0].continue_()
+    expect(page.locator(".map-canvas[aria-busy=false]")).to_be_visible()
+    expect(drawn).to_have_count(0)
+
+
 def test_pictures_swipe_blink_and_the_series_of_a_clicked_pixel(visits: Visits) -> None:
     page = visits.open()
     page.locator(".warnings a").first.click()

@@ -21,6 +21,7 @@ export const COLOURS = {
   closed: "#6b7280",
   selected: "#00e5ff",
   overlay: "#5b21b6",
+  text: "#16211c",
 } as const;
 
 /** Layers below which the pictures lie, so that outlines stay visible. */

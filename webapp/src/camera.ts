@@ -1,4 +1,5 @@
 /** What a map shows, known before the map is made: what it needs is asked for meanwhile. */
+import type { Position } from "geojson";
 import type { Box } from "./types";
 
 export interface Camera {
@@ -24,6 +25,14 @@ export function fitting([w, s, e, n]: Box, width: number, height: number, paddin
     Math.max(1, height - 2 * padding) / Math.max(1e-9, bottom - top),
   );
   return { lon: lonOf((left + right) / 2), lat: latOf((top + bottom) / 2), zoom: Math.min(maxZoom, Math.log2(scale / WORLD)) };
+}
+
+/** Where a place lies on a canvas, screen pixels from its corner. */
+export function pixelsOf(camera: Camera, width: number, height: number): (place: Position) => Position {
+  const world = WORLD * 2 ** camera.zoom;
+  const left = across(camera.lon) * world - width / 2;
+  const top = down(camera.lat) * world - height / 2;
+  return ([lon, lat]) => [across(lon as number) * world - left, down(lat as number) * world - top];
 }
 
 /** Bounds of what a canvas shows of the world; a map never shows what lies beyond the poles. */

@@ -91,6 +91,11 @@ export function debounce(action: () => void, ms: number): () => void {
   };
 }
 
+/** Resolves after `ms`. */
+export function later(ms: number): Promise<void> {
+  return new Promise((resolve) => { window.setTimeout(resolve, ms); });
+}
+
 const live = h("div", { class: "toast", role: "status", "aria-live": "polite" });
 let hide = 0;
 

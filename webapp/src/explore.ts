@@ -5,13 +5,16 @@ import { aborted, api, problem, sarTiles } from "./api";
 import { COLOURS, FONT, newMap, setPicture, styled, toggleLayer, wholeArea } from "./basemap";
 import { boundsOf, type Camera } from "./camera";
 import { CANDIDATE_LAYER, candidateDialog, toggleCandidates } from "./candidates";
-import { debounce, h, toast } from "./dom";
+import { debounce, h, later, toast } from "./dom";
 import { t } from "./i18n";
+import { preview } from "./preview";
 import { stretchControl } from "./stretch";
 import type { Box, Candidate, Config, WarningCollection } from "./types";
 
 /** Below this zoom the server may answer with cells (docs/web.md). */
 const CELLS_BELOW = 12;
+/** The map is made when the warnings are in sight, or after so long: making it takes the processor for a while. */
+const WARNINGS_FIRST_MS = 1000;
 const EMPTY: FeatureCollection = { type: "FeatureCollection", features: [] };
 type Listener = { opened: (id: string) => void; clicked: (lon: number, lat: number) => void; moved: (box: Box) => void };
 
@@ -24,9 +27,13 @@ export class ExploreMap {
   private held: { box: Box; zoom: number; complete: boolean; cells: boolean } | null = null;
   private gone = false;
   private readonly canvas = h("div", { class: "map-canvas" });
+  /** Stands for the map until that is drawn. */
+  private sketch: HTMLCanvasElement | null = null;
   private camera: Camera | null = null;
   /** The map has its place in the page: what it shows is known, though it is not made yet. */
   readonly placed: Promise<void>;
+  private first: () => void = () => undefined;
+  private readonly answered = new Promise<void>((resolve) => { this.first = resolve; });
   /** The map can be drawn on. */
   private readonly ready: Promise<void>;
 
@@ -38,7 +45,8 @@ export class ExploreMap {
       const [zoom, lat, lon] = (view ?? "").split("/").map(Number);
       this.camera = zoom && lat && lon ? { zoom, lat, lon } : wholeArea(this.canvas, this.config);
     });
-    this.ready = begin.then(() => this.start());
+    const warnings = Promise.race([this.answered, later(WARNINGS_FIRST_MS)]);
+    this.ready = Promise.all([begin, warnings]).then(() => this.start());
   }
 
   private async start(): Promise<void> {
@@ -49,6 +57,7 @@ export class ExploreMap {
     await styled(map);
     if (this.gone) return;
     addLayers(map);
+    for (const event of ["idle", "movestart"] as const) map.once(event, () => this.sketch?.remove());
     const settle = debounce(() => {
       this.on.moved(this.box());
       void this.refresh();
@@ -130,6 +139,7 @@ export class ExploreMap {
     try {
       const { signal } = this.request;
       const found = await api.collection(query, signal);
+      if (!this.map) this.outline(found);
       await this.ready;
       if (this.gone || signal.aborted || !this.map) return;
       const cells = found.features.some((feature) => feature.properties.cluster);
@@ -138,7 +148,17 @@ export class ExploreMap {
       if (found.truncated) toast(t("map.truncated"));
     } catch (error) {
       if (!aborted(error)) toast(problem(error), "error");
+    } finally {
+      this.first();
     }
+  }
+
+  /** Show what was found before there is a map. */
+  private outline(found: WarningCollection): void {
+    if (this.gone || !this.camera) return;
+    this.sketch?.remove();
+    this.sketch = preview(this.canvas.clientWidth, this.canvas.clientHeight, this.camera, found);
+    this.canvas.after(this.sketch);
   }
 
   private holds(zoom: number): boolean {
@@ -251,6 +271,6 @@ function addLayers(map: GlMap): void {
   map.addLayer({
     id: "cell-counts", type: "symbol", source: "cells",
     layout: { "text-field": ["to-string", ["get", "count"]], "text-font": FONT, "text-size": 12 },
-    paint: { "text-color": "#16211c", "text-halo-color": "#ffffff", "text-halo-width": 1.6 },
+    paint: { "text-color": COLOURS.text, "text-halo-color": "#ffffff", "text-halo-width": 1.6 },
   });
 }

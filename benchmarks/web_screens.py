@@ -1,0 +1,118 @@
+"""Screenshots of the web application for docs/web.md, from a simulated workspace.
+
+    curupira simulate WS --size-km 10 && curupira run -w WS
+    python benchmarks/web_screens.py WS
+
+The workspace is copied, not changed. Chromium: /usr/bin/chromium, headless, software rendering.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from curupira.codes import Role
+from curupira.config import Workspace
+from curupira.serve.sessions import hash_password
+from curupira.store import account
+from curupira.store.session import Store
+from web_load import FLAGS, NOW, PASSWORD, ROOT, Server, served
+
+DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+#: Colours of a kept picture, and its longest side.
+COLOURS, MOST_PX = 64, 840
+
+
+def operator(folder: Path) -> None:
+    """An account that may draw samples."""
+    url = Workspace.open(folder).monitor.store.url
+    with Store.open(url, base=folder, create=False) as store, store.transaction() as session:
+        account.add(
+            session,
+            name="olga",
+            role=Role.OPERATOR,
+            password_hash=hash_password(PASSWORD),
+            created_at=NOW,
+        )
+
+
+def opened(browser: Browser, server: Server, language: str, size: dict[str, int]) -> Page:
+    """A page of somebody whose browser speaks a language."""
+    phone: dict[str, Any] = {"is_mobile": True, "has_touch": True} if size is PHONE else {}
+    context = browser.new_context(viewport=size, locale=language, base_url=server.base, **phone)
+    return context.new_page()
+
+
+def keep(page: Page, path: Path) -> None:
+    """The page as it is once its maps are drawn, in few colours."""
+    page.wait_for_load_state("networkidle")
+    expect(page.locator(".maplibregl-map[aria-busy=true]")).to_have_count(0, timeout=60_000)
+    shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    shot.thumbnail((MOST_PX, MOST_PX))
+    shot.quantize(COLOURS).save(path, optimize=True)
+    print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+
+
+def queue(page: Page) -> None:
+    """Draw the largest day's sample and open it."""
+    page.goto("/login")
+    page.locator("input[name=name]").fill("olga")
+    page.locator("input[name=password]").fill(PASSWORD)
+    page.locator("form.login button").click()
+    page.wait_for_selector(".who")
+    days = [w["issued_at"][:10] for w in page.request.get("/api/warnings").json()["items"]]
+    token = page.request.get("/api/session").json()["csrf"]
+    body = {"day": max(days, key=days.count), "plan": "deter_r"}
+    page.request.post("/api/samples", data=body, headers={"X-CSRF-Token": token})
+    page.goto("/queue")
+    page.wait_for_selector(".queue-facts .facts", state="attached")
+    page.wait_for_selector(".series-chart canvas")
+
+
+def largest(page: Page) -> str:
+    """Path of the largest confirmed warning."""
+    asked = "/api/warnings?sort=-area_ha&limit=1&status=confirmed&intensity_class=high_intensity"
+    return f"/w/{page.request.get(asked).json()['items'][0]['warning_id']}"
+
+
+def main() -> None:
+    """Make all pictures anew."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("workspace", type=Path)
+    parser.add_argument("--out", type=Path, default=ROOT / "docs/figures")
+    arguments = parser.parse_args()
+    out: Path = arguments.out
+    with served(arguments.workspace, 0, 0) as (server, _), sync_playwright() as playwright:
+        operator(server.folder)
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        page = opened(browser, server, "pt-BR", DESK)
+        page.goto("/")
+        page.wait_for_selector("ul.warnings li")
+        keep(page, out / "web_map_pt.png")
+        page.goto(f"{largest(page)}/dossier?lang=pt")
+        page.set_viewport_size({"width": 860, "height": 820})
+        keep(page, out / "web_dossier_pt.png")
+
+        page = opened(browser, server, "en-GB", DESK)
+        queue(page)
+        keep(page, out / "web_queue_en.png")
+
+        page = opened(browser, server, "es", DESK)
+        page.goto("/dashboard")
+        page.wait_for_selector(".card-counts table")
+        keep(page, out / "web_dashboard_es.png")
+
+        page = opened(browser, server, "en-GB", PHONE)
+        page.goto(largest(page))
+        page.wait_for_selector(".series-chart canvas")
+        keep(page, out / "web_phone_en.png")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
