@@ -8,10 +8,9 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-import shapely
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
-from shapely.geometry.base import BaseGeometry
+from shapely import Polygon
 
 from curupira.blocks import Window
 
@@ -35,13 +34,13 @@ class TileAddress:
         return 0 <= self.z <= 22 and 0 <= self.x < 2**self.z and 0 <= self.y < 2**self.z
 
     @property
-    def box(self) -> BaseGeometry:
+    def box(self) -> Polygon:
         """The tile's outline in longitude and latitude."""
         side = 2 * WORLD / 2**self.z
         x = np.array([self.x, self.x + 1]) * side - WORLD
         y = WORLD - np.array([self.y + 1, self.y]) * side
         (west, east), (south, north) = _to_grid("EPSG:4326").transform(x, y)
-        return shapely.box(west, south, east, north)
+        return Polygon.from_bounds(west, south, east, north)
 
     def centres(self, crs: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Coordinates of the tile's pixel centres in a reference system, ``(y, x)`` each."""
