@@ -30,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.ndimage as ndi
 
+from curupira.detect.core import stable_images
 from curupira.detect.exceedance import exceedance
 from curupira.detect.quegan_yu import local_expectation, quegan_yu
 from curupira.detect.reference import reference_level
@@ -138,10 +139,9 @@ def expert(stack: Array, years: Array) -> Array:
 
 def curupira(stack: Array, years: Array) -> Array:
     """With this package."""
-    stable = stabilise(stack, years, np.ones(DATES, bool), recentre="intercept")
-    kept = quegan_yu(stable, window=5, kind="median", keep=slice(LEARNING, None))
+    every, late = np.ones(DATES, bool), np.arange(DATES) >= LEARNING
+    kept, reference = stable_images(stack, years, every, late, ~late, minimum=10, quegan_yu=True)
     filtered = np.stack([refined_lee(image, side="scripts", clamp=False) for image in kept])
-    reference = reference_level(stable[:LEARNING], 10)
     drop = np.full(reference.shape, DROP_DB, np.float32)
     days = np.arange(DATES - LEARNING, dtype=np.int32)
     return exceedance(to_db(filtered), reference, drop, days).n_alerts

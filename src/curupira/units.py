@@ -22,6 +22,10 @@ FLAG_EPOCH = date(2020, 1, 1)
 #: Year zero of the seasonal model.
 SEASON_EPOCH = np.datetime64("2016-01-01", "us")
 DAYS_PER_YEAR = 365.25
+#: The cube's integers of power: code c > 0 stands for CODE_MIN_DB + (c - 1) CODE_STEP_DB decibels,
+#: 0 is missing.
+CODE_MIN_DB = -60.0
+CODE_STEP_DB = 0.01
 _GRS80 = Geod(ellps="GRS80")
 
 

@@ -16,6 +16,7 @@ from curupira.blocks import Window, executor
 from curupira.codes import OrbitState
 from curupira.cog import write_cog
 from curupira.cube.archive import Cube
+from curupira.cube.codec import decode
 from curupira.cube.layout import CHUNK
 from curupira.grid import LONLAT, project
 from curupira.pipelines.corrections import Correction, corrected
@@ -129,6 +130,12 @@ def test_moved_images_are_held_where_they_were_moved_from(
         held = hold(replace(detector, reader=reader), images, region)
         assert held.reader is not reader
         np.testing.assert_array_equal(read_block(held, images, region).vh, plain.vh)
+        codes = read_block(held, images, region, codes=True)
+        assert codes.vh.dtype == np.uint16
+        np.testing.assert_array_equal(decode(codes.vh), plain.vh)
+        assert all((codes.valid(k) == plain.valid(k)).all() for k in range(len(images)))
+    offset = read_block(detector, images, region).vh[3] / plain.vh[3]
+    np.testing.assert_allclose(offset, 10**0.03, rtol=1e-5)
     assert np.isnan(plain.vh[1, :4]).all()
     assert np.isnan(plain.vh[1, :, -7:]).all()
 
@@ -148,11 +155,12 @@ def test_memory_decides_how_much_is_read_at_once_and_no_result(
 
 
 @pytest.mark.parametrize(
-    ("workers", "side", "chunks"), [(1, 8, 4), (2, 4, 2), (8, 4, 1), (64, 2, 1)]
+    ("threads", "workers", "side", "chunks"),
+    [(1, 1, 8, 4), (2, 2, 4, 2), (2, 2, 8, 4), (8, 8, 4, 1), (1, 2, 8, 2), (1, 64, 2, 1)],
 )
-def test_small_areas_are_cut_so_that_all_have_work(
-    large: tuple[Detector, list[Acquisition]], workers: int, side: int, chunks: int
+def test_small_areas_are_cut_so_that_all_have_work_and_tasks_of_dask_are_short(
+    large: tuple[Detector, list[Acquisition]], threads: int, workers: int, side: int, chunks: int
 ) -> None:
-    detector = replace(large[0], memory=100 * MEMORY, workers=workers)
+    detector = replace(large[0], memory=900 * MEMORY, threads=threads, workers=workers)
     area = Window(0, side * CHUNK, 0, side * CHUNK)
     assert region_size(detector, [], area) == chunks * CHUNK

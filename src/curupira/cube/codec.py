@@ -12,12 +12,14 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from curupira.units import CODE_MIN_DB, CODE_STEP_DB
+
 Codes = npt.NDArray[np.uint16]
 Float32 = npt.NDArray[np.float32]
 
-STEP_DB = 0.01
+STEP_DB = CODE_STEP_DB
 #: Some 30 dB below the noise floor of Sentinel-1; weaker power is stored as this.
-MIN_DB = -60.0
+MIN_DB = CODE_MIN_DB
 #: Brighter than any target on land; stronger power is stored as this.
 MAX_DB = 60.0
 STEP_DEG = 0.01
@@ -46,6 +48,13 @@ def encode(power: npt.NDArray[np.floating], step_db: float = STEP_DB) -> Codes:
 def decode(codes: Codes, step_db: float = STEP_DB) -> Float32:
     """Codes to linear power, float32, same shape; 0 becomes NaN."""
     return power_table(step_db)[codes]
+
+
+def shift(codes: Codes, offset_db: float) -> Codes:
+    """Codes of power with an offset added, in whole steps, within the range; 0 stays 0."""
+    last = _last(MAX_DB - MIN_DB, STEP_DB)
+    moved = np.clip(codes.astype(np.int32) + round(offset_db / STEP_DB), 1, last)
+    return np.where(codes > 0, moved, 0).astype(np.uint16)
 
 
 def encode_degrees(angle_deg: npt.NDArray[np.floating]) -> Codes:

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from curupira.detect.core import Stack, stable_images
 from curupira.detect.evidence import history_images, log_ratio, spread_db
 from curupira.detect.geometry import lia_mask
 from curupira.detect.params import DetectParams, SpeckleParams
@@ -93,7 +94,7 @@ class Baseline:
 
 
 def one_baseline(
-    power: FloatArray,
+    power: Stack,
     times: npt.NDArray[np.datetime64],
     learning: BoolArray,
     lia_deg: FloatArray | None,
@@ -112,6 +113,51 @@ def one_baseline(
         history = learned[history_images(times[learned], params.evidence)]
         keep[history] = True
         minimum = min(minimum, history.size)
+    if one_pass(params):
+        kept, unfiltered = stable_images(
+            power,
+            years_since_2016(times),
+            fit_images(learning, params),
+            keep,
+            learning & ~keep,
+            minimum=minimum,
+            quegan_yu=params.speckle.quegan_yu,
+        )
+        filtered = filter_speckle(kept, params.speckle)
+    else:
+        filtered, unfiltered = _step_by_step(power, times, learning, keep, minimum, params)
+    detected = ~learning[keep]
+    db = to_db(filtered[detected])
+    if lia_deg is not None:
+        db[~lia_mask(lia_deg[~learning], params.geometry)] = np.nan
+    if not with_evidence:
+        return Baseline(db, unfiltered)
+    level = reference_level(filtered[~detected], minimum)
+    spread = spread_db(filtered[~detected], level, params.evidence)
+    return Baseline(db, level, log_ratio(db, level, spread, params.evidence), spread)
+
+
+def one_pass(params: DetectParams) -> bool:
+    """Whether `stable_images` does what a preset asks for; only then may a stack be of codes."""
+    season, speckle = params.season, params.speckle
+    median5 = (speckle.expectation, speckle.expectation_window) == ("median", 5)
+    return (
+        (season.season, season.season_recentre) == ("harmonic", "intercept")
+        and season.season_order == "before"
+        and params.screen.screen == "none"
+        and (median5 or not speckle.quegan_yu)
+    )
+
+
+def _step_by_step(
+    power: FloatArray,
+    times: npt.NDArray[np.datetime64],
+    learning: BoolArray,
+    keep: BoolArray,
+    minimum: int,
+    params: DetectParams,
+) -> tuple[FloatArray, FloatArray]:
+    """Kept images filtered, and the level of the learning images that are not kept."""
     if params.season.season_order == "before":
         stable = deseasonalise(power, times, learning, params)
         filtered = despeckle(stable, keep, params.speckle)
@@ -121,16 +167,10 @@ def one_baseline(
         stable[keep] = despeckle(stable, keep, params.speckle)
         stable = deseasonalise(stable, times, learning, params)
         filtered = stable[keep]
-    detected = ~learning[keep]
-    db = to_db(filtered[detected])
-    if lia_deg is not None:
-        db[~lia_mask(lia_deg[~learning], params.geometry)] = np.nan
-    if not with_evidence:
-        unfiltered = stable[in_place(np.flatnonzero(learning))]
-        return Baseline(db, reference_level(unfiltered, minimum))
-    level = reference_level(filtered[~detected], minimum)
-    spread = spread_db(filtered[~detected], level, params.evidence)
-    return Baseline(db, level, log_ratio(db, level, spread, params.evidence), spread)
+    unfiltered = stable[in_place(np.flatnonzero(learning & ~keep))]
+    if not len(unfiltered):
+        return filtered, np.full(power.shape[1:], np.nan, np.float32)
+    return filtered, reference_level(unfiltered, minimum)
 
 
 def despeckle(power: FloatArray, keep: BoolArray, params: SpeckleParams) -> FloatArray:

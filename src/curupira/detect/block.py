@@ -14,6 +14,7 @@ from curupira.blocks import Window
 from curupira.codes import NOT_OBSERVED
 from curupira.detect.baseline import Baseline, baselines, in_place, one_baseline
 from curupira.detect.confirm import confidence
+from curupira.detect.core import Stack
 from curupira.detect.evidence import accumulate, distance_prior, evidence_confidence
 from curupira.detect.exceedance import MAX_ALERTS, NO_FLAG, Exceedance, exceedance
 from curupira.detect.frozen import frozen_baseline
@@ -32,8 +33,9 @@ BoolArray = npt.NDArray[np.bool_]
 class StackBlock:
     """Images of one block in time order.
 
-    ``vh`` and ``vv``: ``(time, y, x)`` linear gamma0, NaN or <= 0 missing. ``times``: ``(time,)``
-    naive UTC. ``lia_deg``: ``(time, y, x)`` or None (no LIA mask). ``orbit``: ``(time,)`` relative
+    ``vh`` and ``vv``: ``(time, y, x)`` linear gamma0, NaN or <= 0 missing; or both the cube's codes
+    of it (uint16, ``units``), for presets of ``baseline.one_pass``. ``times``: ``(time,)`` naive
+    UTC. ``lia_deg``: ``(time, y, x)`` or None (no LIA mask). ``orbit``: ``(time,)`` relative
     orbits or None (all images are of one). ``vv`` is not used by the presets of DETER-R.
     ``looks_east``: ``(time,)`` whether the radar looked east (ascending) or west (descending); None
     unknown, then no shadow is sought. ``background``: ``(y, x)`` forest that the local anomaly is
@@ -41,14 +43,19 @@ class StackBlock:
     ``screen = "local"`` looks at these two.
     """
 
-    vh: FloatArray
+    vh: Stack
     times: npt.NDArray[np.datetime64]
-    vv: FloatArray | None = None
+    vv: Stack | None = None
     lia_deg: FloatArray | None = None
     orbit: npt.NDArray[np.integer] | None = None
     looks_east: BoolArray | None = None
     background: BoolArray | None = None
     origin: tuple[int, int] = (0, 0)
+
+    def valid(self, image: int) -> BoolArray:
+        """Where an image holds a value of VH."""
+        vh = self.vh[image]
+        return np.asarray(vh > 0 if vh.dtype == np.uint16 else np.isfinite(vh))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,14 +180,16 @@ def _sets(
         yield images, np.zeros(images.size, dtype=np.bool_)
 
 
-def _screened(
-    power: FloatArray, block: StackBlock, learning: BoolArray, params: DetectParams
-) -> FloatArray:
+def _screened(power: Stack, block: StackBlock, learning: BoolArray, params: DetectParams) -> Stack:
     """Images without their local anomaly, where the preset asks for it."""
     if params.screen.screen == "none":
         return power
     return screen_images(
-        power, learning, params.screen, background=block.background, origin=block.origin
+        power,
+        learning,
+        params.screen,
+        background=block.background,
+        origin=block.origin,
     )
 
 

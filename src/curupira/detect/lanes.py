@@ -11,7 +11,6 @@ after an edit here, delete the ``*.nbi`` and ``*.nbc`` files in ``__pycache__``.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -60,6 +59,17 @@ def piece(function: _Kernel) -> _Kernel:
     return compiled
 
 
+def inlined(function: _Kernel) -> _Kernel:
+    """As `piece`, but put into each caller's own code: compiled there once, and nowhere else.
+
+    For what is called from one place.
+    """
+    compiled: _Kernel = nb.njit(
+        inline="always", no_cfunc_wrapper=True, no_cpython_wrapper=True, **_OPTIONS
+    )(function)
+    return compiled
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def wide(_: Any) -> Any:
     """Let LLVM use the widest vectors there are in the function that calls this.
@@ -73,31 +83,6 @@ def wide(_: Any) -> Any:
         return context.get_dummy_value()
 
     return nb.types.none(), mark
-
-
-def compile_lanes(
-    name: str, arguments: str, lines: list[str], module: str, lanes: int = LANES
-) -> Any:
-    """Compile generated straight-line statements as the body of a loop over the lanes ``x``.
-
-    Parameters
-    ----------
-    name, arguments
-        Of the function.
-    lines
-        Statements; array arguments are indexed with ``x`` plus constants.
-    module
-        ``__name__`` of the generating module: numba's cache is kept beside its file, loads by its
-        name, and is renewed when the file changes.
-    lanes
-        Length of the loop.
-    """
-    body = "".join(f"        {line}\n" for line in lines)
-    source = f"def {name}({arguments}):\n    wide()\n    for x in range({lanes}):\n{body}"
-    path = str(sys.modules[module].__file__)
-    namespace: dict[str, Any] = {"__name__": module, "np": np, "f4": np.float32, "wide": wide}
-    exec(compile(source, path, "exec"), namespace)  # noqa: S102 our own generated source
-    return piece(namespace[name])
 
 
 def border_index(size: int, halo: int, padded: int) -> npt.NDArray[np.int64]:
@@ -120,7 +105,8 @@ def scratch(size: int) -> Float32:
 @piece
 def load_strip(
     image: Float32,
-    rows: npt.NDArray[np.int64],
+    width: int,
+    starts: npt.NDArray[np.int64],
     columns: npt.NDArray[np.int64],
     y: int,
     x0: int,
@@ -129,19 +115,21 @@ def load_strip(
 ) -> int:
     """Copy the strip at (y, x0) and its halo into ``scratch`` (rows, at least LANES + 2 halo).
 
+    The image is flat: ``starts`` says where each padded row of ``width`` pixels begins.
+
     Returns
     -------
     int
         How many of the values are NaN.
     """
     wide()
-    width = LANES + 2 * halo
+    span = LANES + 2 * halo
     # Of the strip, [first, last) lies within the image; the rest mirrors.
     first = max(halo - x0, 0)
-    last = min(image.shape[1] + halo - x0, width)
+    last = min(width + halo - x0, span)
     missing = np.int32(0)
     for r in range(scratch.shape[0]):
-        source = image[rows[y + r]]
+        source = image[starts[y + r] :]
         target = scratch[r]
         # Slices, not offsets: numba's check for negative indices would stop vectorising.
         part, within = source[x0 - halo + first :], target[first:]
@@ -149,9 +137,9 @@ def load_strip(
             within[i] = part[i]
         for i in range(first):
             target[i] = source[columns[x0 + i]]
-        for i in range(last, width):
+        for i in range(last, span):
             target[i] = source[columns[x0 + i]]
-        for i in range(width):
+        for i in range(span):
             missing = np.int32(missing + np.int32(np.isnan(target[i])))
     return int(missing)
 

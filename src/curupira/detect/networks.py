@@ -9,7 +9,7 @@ or one rank below it when that balance is odd (see `pick_median`).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cache
 
 import numpy as np
@@ -85,15 +85,3 @@ def median_network(size: int) -> npt.NDArray[np.int64]:
     middle = size // 2
     pairs = prune(batcher(size), {middle, max(middle - 1, 0)})
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
-
-
-def straight_line(pairs: Sequence[tuple[int, int]], names: Sequence[str]) -> list[str]:
-    """The network as Python statements on local variables, one variable a wire.
-
-    Either half of an exchange whose result is not used is removed by the compiler.
-    """
-    lines = []
-    for low, high in pairs:
-        a, b = names[low], names[high]
-        lines.append(f"{a}, {b} = ({a} if {a} < {b} else {b}), ({a} if {a} > {b} else {b})")
-    return lines

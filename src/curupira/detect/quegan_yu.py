@@ -15,6 +15,7 @@ from curupira.detect.lanes import (
     LANES,
     Float32,
     border_index,
+    inlined,
     kernel,
     load_strip,
     piece,
@@ -118,20 +119,20 @@ def _filter(
     _, height, width = stack.shape
     if height == 0 or width == 0:
         raise InputError("the image is empty")
-    stack = np.ascontiguousarray(stack, dtype=np.float32)
+    flat = np.ascontiguousarray(stack, dtype=np.float32).reshape(len(stack), height * width)
     halo = window // 2
-    rows = border_index(height, halo, height + 1 + 2 * halo)
+    starts = width * border_index(height, halo, height + 1 + 2 * halo)
     columns = border_index(width, halo, max(width, LANES) + 2 * halo)
     slot = np.where(kept, np.cumsum(kept) - 1, -1)
     out = np.empty((int(kept.sum()), height, width), np.float32)
     factor = np.empty((height, width), np.float32)
     if kind == "box":
-        _box_strips(stack, window, rows, columns, slot, out, factor)
+        _box_strips(flat, window, starts, columns, slot, out, factor)
     elif window == 5:
-        _median5_strips(stack, rows, columns, median_network(25), slot, out, factor)
+        _median5_strips(flat, starts, columns, median_network(25), slot, out, factor)
     else:
         network = median_network(window * window)
-        _median_strips(stack, window, rows, columns, network, slot, out, factor)
+        _median_strips(flat, window, starts, columns, network, slot, out, factor)
     return out, factor
 
 
@@ -158,18 +159,24 @@ def _store_factor(total: Float32, count: Float32, row: Float32) -> None:
         row[lane] = total[lane] / n if n > np.float32(0) else np.float32(np.nan)
 
 
-@kernel
-def _median5_strips(
-    stack: Float32,
-    rows: Index,
+@inlined
+def filter_pair(
+    images: Float32,
+    starts: Index,
     columns: Index,
+    y: int,
+    width: int,
     network: Index,
     slot: Index,
     out: Float32,
     factor: Float32,
 ) -> None:
+    """5 x 5 medians of rows y and y + 1 of all images (t, pixel), and their factor.
+
+    ``starts`` and ``columns``: of `load_strip`. ``slot`` (t,): where in ``out`` (kept, y, x) an
+    image goes, -1 nowhere. ``network``: of the 25 pixels of a window, for those with gaps.
+    """
     wide()
-    dates, height, width = stack.shape
     strips = (width + LANES - 1) // LANES
     flat, ordered = scratch(PAIR_ROWS * PITCH), scratch(4 * PITCH)
     strip = flat.reshape(PAIR_ROWS, PITCH)
@@ -181,40 +188,36 @@ def _median5_strips(
     kept = scratch(LANES)
     total = scratch(strips * 2 * LANES).reshape(strips, 2, LANES)
     count = scratch(strips * 2 * LANES).reshape(strips, 2, LANES)
-    for y in range(0, height, 2):
-        below = min(2, height - y)
-        total[:] = 0
-        count[:] = 0
-        # Along the rows within each date: strip by strip through all dates, every access would be
-        # on another page of memory.
-        for t in range(dates):
-            for s in range(strips):
-                x0 = max(min(s * LANES, width - LANES), 0)
-                missing = load_strip(stack[t], rows, columns, y, x0, 2, strip)
-                if missing == 0:
-                    sort_columns((flat, ordered))
-                    median5_pair((flat, ordered, medians))
-                elif missing < PAIR_ROWS * (LANES + 4):
-                    median5_pair_gaps(strip, filled, ordered, lower, gone, medians)
-                    for k in range(2):
-                        part, out_k = strip[k : k + 5], medians[k * LANES : (k + 1) * LANES]
-                        repair_median5(part, gone[k], network, touched, wires, work, out_k)
-                for k in range(below):
-                    expected = medians[k * LANES : (k + 1) * LANES]
-                    _accumulate(strip[2 + k, 2:], expected, total[s, k], count[s, k], kept)
-                    if slot[t] >= 0:
-                        store_strip(kept, out[slot[t], y + k, x0:])
+    below = min(2, factor.shape[0] - y)
+    # Along the rows within each date: strip by strip through all dates, every access would be
+    # on another page of memory.
+    for t in range(images.shape[0]):
         for s in range(strips):
             x0 = max(min(s * LANES, width - LANES), 0)
+            missing = load_strip(images[t], width, starts, columns, y, x0, 2, strip)
+            if missing == 0:
+                sort_columns((flat, ordered))
+                median5_pair((flat, ordered, medians))
+            elif missing < PAIR_ROWS * (LANES + 4):
+                median5_pair_gaps(strip, filled, ordered, lower, gone, medians)
+                for k in range(2):
+                    part, out_k = strip[k : k + 5], medians[k * LANES : (k + 1) * LANES]
+                    repair_median5(part, gone[k], network, touched, wires, work, out_k)
             for k in range(below):
-                _store_factor(total[s, k], count[s, k], factor[y + k, x0:])
+                expected = medians[k * LANES : (k + 1) * LANES]
+                _accumulate(strip[2 + k, 2:], expected, total[s, k], count[s, k], kept)
+                if slot[t] >= 0:
+                    store_strip(kept, out[slot[t], y + k, x0:])
+    for s in range(strips):
+        x0 = max(min(s * LANES, width - LANES), 0)
+        for k in range(below):
+            _store_factor(total[s, k], count[s, k], factor[y + k, x0:])
 
 
 @kernel
-def _median_strips(
+def _median5_strips(
     stack: Float32,
-    window: int,
-    rows: Index,
+    starts: Index,
     columns: Index,
     network: Index,
     slot: Index,
@@ -222,7 +225,25 @@ def _median_strips(
     factor: Float32,
 ) -> None:
     wide()
-    dates, height, width = stack.shape
+    height, width = factor.shape
+    for y in range(0, height, 2):
+        filter_pair(stack, starts, columns, y, width, network, slot, out, factor)
+
+
+@kernel
+def _median_strips(
+    stack: Float32,
+    window: int,
+    starts: Index,
+    columns: Index,
+    network: Index,
+    slot: Index,
+    out: Float32,
+    factor: Float32,
+) -> None:
+    wide()
+    dates = stack.shape[0]
+    height, width = factor.shape
     halo = window // 2
     strip = np.empty((window, LANES + 2 * halo), np.float32)
     wires = np.empty((window * window, LANES), np.float32)
@@ -233,7 +254,7 @@ def _median_strips(
             x0 = max(min(first, width - LANES), 0)
             sums[:] = 0
             for t in range(dates):
-                load_strip(stack[t], rows, columns, y, x0, halo, strip)
+                load_strip(stack[t], width, starts, columns, y, x0, halo, strip)
                 window_median(strip, window, network, wires, work, sums[2])
                 _accumulate(strip[halo, halo:], sums[2], sums[0], sums[1], sums[3])
                 if slot[t] >= 0:
@@ -245,14 +266,15 @@ def _median_strips(
 def _box_strips(
     stack: Float32,
     window: int,
-    rows: Index,
+    starts: Index,
     columns: Index,
     slot: Index,
     out: Float32,
     factor: Float32,
 ) -> None:
     wide()
-    dates, height, width = stack.shape
+    dates = stack.shape[0]
+    height, width = factor.shape
     halo = window // 2
     strip = np.empty((window, LANES + 2 * halo), np.float32)
     column = np.empty(LANES + 2 * halo, np.float32)
@@ -263,7 +285,7 @@ def _box_strips(
             x0 = max(min(first, width - LANES), 0)
             sums[:] = 0
             for t in range(dates):
-                load_strip(stack[t], rows, columns, y, x0, halo, strip)
+                load_strip(stack[t], width, starts, columns, y, x0, halo, strip)
                 window_mean(strip, window, column, valid, sums[2])
                 _accumulate(strip[halo, halo:], sums[2], sums[0], sums[1], sums[3])
                 if slot[t] >= 0:

@@ -14,12 +14,15 @@ from curupira.detect.lanes import (
     kernel,
     log2,
     pick_median,
+    piece,
     scratch,
     strips_of,
     wide,
 )
 from curupira.detect.networks import median_network
 from curupira.errors import InputError
+
+Index = npt.NDArray[np.int64]
 
 
 def reference_level(stack: Float32, minimum: int) -> Float32:
@@ -49,28 +52,47 @@ def reference_level(stack: Float32, minimum: int) -> Float32:
         )
     flat, pixels = strips_of(stack)
     out = np.empty(flat.shape[1], np.float32)
-    _median_strips(flat, np.float32(minimum), median_network(len(flat)), out)
+    used = np.arange(len(flat))
+    _median_strips(flat, used, median_network(len(flat)), np.float32(minimum), out)
     return out[:pixels].reshape(stack.shape[1:])
+
+
+@piece
+def level_strip(
+    stack: Float32,
+    p0: int,
+    used: Index,
+    network: Index,
+    minimum: np.float32,
+    wires: Float32,
+    out: Float32,
+) -> None:
+    """Level in dB of the strip at p0 of (t, pixel), into the start of ``out`` or what of it fits.
+
+    ``used``: which images. ``wires`` (used + 2, lane) is scratch.
+    """
+    wide()
+    size = used.shape[0]
+    values, sign, valid = wires[:size], wires[size], wires[size + 1]
+    for k in range(size):
+        source, wire = stack[used[k], p0:], values[k]
+        for lane in range(LANES):
+            wire[lane] = source[lane]
+    balance_missing(values, sign, valid, LANES)
+    exchange(values, network, LANES)
+    pick_median(values, valid, sign, LANES)
+    for lane in range(min(LANES, out.shape[0])):
+        level = log2(sign[lane]) * DB_PER_OCTAVE
+        out[lane] = level if valid[lane] >= minimum else np.float32(np.nan)
 
 
 @kernel
 def _median_strips(
-    stack: Float32, minimum: np.float32, network: npt.NDArray[np.int64], out: Float32
+    stack: Float32, used: Index, network: Index, minimum: np.float32, out: Float32
 ) -> None:
     wide()
-    dates, pixels = stack.shape
-    wires = scratch(dates * LANES).reshape(dates, LANES)
-    sign, valid = scratch(LANES), scratch(LANES)
+    pixels = stack.shape[1]
+    wires = scratch((used.shape[0] + 2) * LANES).reshape(used.shape[0] + 2, LANES)
     for first in range(0, pixels, LANES):
         p0 = min(first, pixels - LANES)
-        for t in range(dates):
-            source = stack[t, p0:]
-            for lane in range(LANES):
-                wires[t, lane] = source[lane]
-        balance_missing(wires, sign, valid, LANES)
-        exchange(wires, network, LANES)
-        pick_median(wires, valid, sign, LANES)
-        target = out[p0:]
-        for lane in range(LANES):
-            level = log2(sign[lane]) * DB_PER_OCTAVE
-            target[lane] = level if valid[lane] >= minimum else np.float32(np.nan)
+        level_strip(stack, p0, used, network, minimum, wires, out[p0:])

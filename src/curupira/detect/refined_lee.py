@@ -10,6 +10,7 @@ b = (v - m^2 s) / (v (1 + s)).
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Literal
 
 import numpy as np
@@ -20,7 +21,6 @@ from curupira.detect.lanes import (
     TAIL,
     Float32,
     border_index,
-    compile_lanes,
     kernel,
     load_strip,
     piece,
@@ -28,7 +28,8 @@ from curupira.detect.lanes import (
     store_strip,
     wide,
 )
-from curupira.detect.networks import batcher, prune, straight_line
+from curupira.detect.networks import batcher, prune
+from curupira.detect.vectors import Writer, straight_line
 from curupira.errors import InputError
 
 Side = Literal["scripts", "nearest"]
@@ -97,56 +98,50 @@ def refined_lee(image: Float32, *, side: Side, clamp: bool) -> Float32:
     columns = border_index(width, _HALO, max(width, LANES) + 2 * _HALO)
     out = np.empty((height, width), np.float32)
     source = np.ascontiguousarray(image, dtype=np.float32)
-    _lee_strips(source, rows, columns, side == "nearest", clamp, out)
+    _lee_strips(source.ravel(), rows * width, columns, side == "nearest", clamp, out)
     return out
 
 
-def _direction_lines() -> list[str]:
+def _write_direction(w: Writer) -> None:
     """Number of the half-window, in the order of ``_WINDOWS``."""
-    codes = {name: f"f4({code})" for code, name in enumerate(_WINDOWS)}
-    lines = [f"m{i} = means[{2 * (i // 3) * _PITCH + 2 * (i % 3)} + x]" for i in range(9)]
-    lines += ["steepest = f4(-2)", "code = f4(0)"]
+    means, flags, window = range(3)
+    m = [w.load(means, 2 * (i // 3) * _PITCH + 2 * (i % 3)) for i in range(9)]
+    codes = {name: w.number(code) for code, name in enumerate(_WINDOWS)}
+    nearest = w.less(w.number(0), w.same(flags))
+    steepest, code = w.number(-2), w.number(0)
     for a, b, side_a, side_b in _EDGES:
-        lines += [
-            f"gradient = abs(m{a} - m{b})",
-            "gradient = f4(-1) if np.isnan(gradient) else gradient",
-            f"convex = m{a} - m4 > m4 - m{b}",
-            f"near = abs(m{a} - m4) < abs(m4 - m{b})",
-            # The scripts number the lower half 1 although sample a, the north, heads its gradient.
-            "at_a = near if nearest else " + ("not convex" if side_a == "upper" else "convex"),
-            "wins = gradient > steepest",
-            "steepest = gradient if wins else steepest",
-            f"code = ({codes[side_a]} if at_a else {codes[side_b]}) if wins else code",
-        ]
-    return [*lines, "window[x] = code"]
+        gradient = w.size(w.sub(m[a], m[b]))
+        gradient = w.choose(w.nan(gradient), w.number(-1), gradient)
+        to_a, to_b = w.sub(m[a], m[4]), w.sub(m[4], m[b])
+        convex = w.less(to_b, to_a)
+        near = w.less(w.size(to_a), w.size(to_b))
+        # The scripts number the lower half 1 although sample a, the north, heads its gradient.
+        at_a = w.choose(nearest, near, w.no(convex) if side_a == "upper" else convex)
+        wins = w.less(steepest, gradient)
+        steepest = w.choose(wins, gradient, steepest)
+        code = w.choose(wins, w.choose(at_a, codes[side_a], codes[side_b]), code)
+    w.store(code, window, 0)
 
 
-def _column_lines() -> list[str]:
+def _write_columns(w: Writer) -> None:
     """Of each column of seven rows, the sums of its first 1 to 7 and of its last 1 to 6 pixels."""
-    lines = [f"v{r} = rows[{r * _PITCH} + x]" for r in range(7)]
-    for sign, order in ((1, range(7)), (-1, range(6, 0, -1))):
-        for size, r in enumerate(order, start=1):
-            lines += [
-                f"total = total + v{r}" if size > 1 else f"total = v{r}",
-                f"columns[{_column_row(sign * size) * _PITCH} + x] = total",
-            ]
-    return lines
+    values = [w.load(0, r * _PITCH) for r in range(7)]
+    for sign, order in ((1, values), (-1, values[:0:-1])):
+        for size, total in enumerate(accumulate(order, w.add), start=1):
+            w.store(total, 1, _column_row(sign * size) * _PITCH)
 
 
-def _chosen_lines() -> list[str]:
-    """Sum over the chosen half-window, from the sums of `_column_lines`."""
-    lines = ["code = window[x]", "total = f4(0)"]
-    for code, (name, columns) in enumerate(_WINDOWS.items()):
-        parts = [
-            f"columns[{_column_row(size) * _PITCH + c} + x]"
-            for c, size in enumerate(columns)
-            if size
-        ]
-        lines += [
-            f"{name} = " + " + ".join(parts),
-            f"total = {name} if code == f4({code}) else total",
-        ]
-    return [*lines, "out[x] = total"]
+def _write_chosen(w: Writer) -> None:
+    """Sum over the chosen half-window, from the sums of `_write_columns`."""
+    columns, window, out = range(3)
+    code, total = w.load(window, 0), w.number(0)
+    for number, sizes in enumerate(_WINDOWS.values()):
+        parts = (
+            w.load(columns, _column_row(size) * _PITCH + c) for c, size in enumerate(sizes) if size
+        )
+        chosen = w.equal(code, w.number(number))
+        total = w.choose(chosen, w.add(*parts), total)
+    w.store(total, out, 0)
 
 
 def _column_row(size: int) -> int:
@@ -154,39 +149,38 @@ def _column_row(size: int) -> int:
     return size - 1 if size > 0 else 6 - size
 
 
-def _blend_lines() -> list[str]:
+def _write_blend(w: Writer) -> None:
     """Noise from the samples, weight from noise and variance, result from the weight."""
-    names = [f"w{i}" for i in range(9)]
-    lines = [f"w{i} = ratios[{2 * (i // 3) * _PITCH + 2 * (i % 3)} + x]" for i in range(9)]
+    values, valid, total, squares, share, ratios, flags, out = range(8)
+    zero, one = w.number(0), w.number(1)
+    samples = [w.load(ratios, 2 * (i // 3) * _PITCH + 2 * (i % 3)) for i in range(9)]
     # The five smallest variations, or those there are.
-    lines += straight_line(prune(batcher(9), range(5)), names)
-    lines += ["noise = f4(0)", "used = f4(0)"]
-    for i in range(5):
-        lines += [
-            f"noise += w{i} if w{i} < f4(np.inf) else f4(0)",
-            f"used += f4(1) if w{i} < f4(np.inf) else f4(0)",
-        ]
-    return [
-        *lines,
-        f"centre = values[{_HALO} + x]",
-        "m = total[x] * share[x]",
-        "variance = squares[x] * share[x] - m * m",
-        # The noise is the mean noise / used, here without its division.
-        "b = (variance * used - m * m * noise) / ((used + noise) * variance)",
-        # Less is rounding: there is nothing in the window but its mean.
-        "b = b if variance > m * m * f4(1e-6) else f4(0)",
-        "limited = f4(0) if b < f4(0) else (f4(1) if b > f4(1) else b)",
-        "b = limited if clamp else b",
-        f"out[x] = m + b * (centre - m) if valid[{_HALO} + x] > f4(0) else f4(np.nan)",
-    ]
+    w.run(prune(batcher(9), range(5)), samples)
+    noise, used = zero, zero
+    for sample in samples[:5]:
+        there = w.less(sample, w.number(np.inf))
+        noise = w.add(noise, w.choose(there, sample, zero))
+        used = w.add(used, w.choose(there, one, zero))
+    part = w.load(share, 0)
+    m = w.mul(w.load(total, 0), part)
+    square = w.mul(m, m)
+    variance = w.sub(w.mul(w.load(squares, 0), part), square)
+    # The noise is the mean noise / used, here without its division.
+    signal = w.sub(w.mul(variance, used), w.mul(square, noise))
+    b = w.div(signal, w.mul(w.add(used, noise), variance))
+    # Less is rounding: there is nothing in the window but its mean.
+    b = w.choose(w.less(w.mul(square, w.number(1e-6)), variance), b, zero)
+    limited = w.choose(w.less(b, zero), zero, w.choose(w.less(one, b), one, b))
+    b = w.choose(w.less(zero, w.same(flags)), limited, b)
+    filtered = w.add(m, w.mul(b, w.sub(w.load(values, _HALO), m)))
+    w.store(w.choose(w.less(zero, w.load(valid, _HALO)), filtered, w.number(np.nan)), out, 0)
 
 
-_direction = compile_lanes("_direction", "means, nearest, window", _direction_lines(), __name__)
-_columns = compile_lanes("_columns", "rows, columns", _column_lines(), __name__, _PITCH)
-_chosen = compile_lanes("_chosen", "columns, window, out", _chosen_lines(), __name__)
-_blend = compile_lanes(
-    "_blend", "values, valid, total, squares, share, ratios, clamp, out", _blend_lines(), __name__
-)
+# Of tuples of arrays, in the order that each of the above names them.
+_direction = straight_line(_write_direction, LANES)
+_columns = straight_line(_write_columns, _PITCH)
+_chosen = straight_line(_write_chosen, LANES)
+_blend = straight_line(_write_blend, LANES)
 
 
 @piece
@@ -246,10 +240,10 @@ def _invert(counts: Float32) -> None:
 
 @kernel
 def _lee_strips(
-    image: Float32, rows: Index, columns: Index, nearest: bool, clamp: bool, out: Float32
+    image: Float32, starts: Index, columns: Index, nearest: bool, clamp: bool, out: Float32
 ) -> None:
     wide()
-    height, width = image.shape
+    height, width = out.shape
     values = scratch((_ROWS + 2 * _HALO) * _PITCH)
     strip = values.reshape(_ROWS + 2 * _HALO, _PITCH)
     squares, valid = scratch(values.size), scratch(values.size)
@@ -260,14 +254,19 @@ def _lee_strips(
     work = scratch(5 * LANES).reshape(5, LANES)
     window, total, power, share, filtered = work[0], work[1], work[2], work[3], work[4]
     # Where nothing is missing: 1 / pixels of a sample, of a half-window. Divided by the same code.
-    ninth, whole = np.full(_SAMPLES, 9, np.float32), np.full(LANES, 28, np.float32)
+    ninth, whole = scratch(_SAMPLES), scratch(LANES)
+    ninth[:] = np.float32(9)
+    whole[:] = np.float32(28)
     _invert(ninth)
     _invert(whole)
-    all_valid = np.ones(_PITCH, np.float32)
+    all_valid, near, limit = scratch(_PITCH), scratch(LANES), scratch(LANES)
+    all_valid[:] = np.float32(1)
+    near[:] = np.float32(nearest)
+    limit[:] = np.float32(clamp)
     for first in range(0, width, LANES):
         x0 = max(min(first, width - LANES), 0)
         for y0 in range(0, height, _ROWS):
-            gaps = load_strip(image, rows, columns, y0, x0, _HALO, strip) > 0
+            gaps = load_strip(image, width, starts, columns, y0, x0, _HALO, strip) > 0
             if gaps:
                 _split(strip, valid, holes)
                 _sum_samples(valid, column, shares)
@@ -278,17 +277,18 @@ def _lee_strips(
             _compare_samples(means, ratios, shares if gaps else ninth)
             for r in range(min(_ROWS, height - y0)):
                 top = r * _PITCH
-                _direction(means[top:], nearest, window)
-                _columns(values[top:], sums)
-                _chosen(sums, window, total)
-                _columns(squares[top:], sums)
-                _chosen(sums, window, power)
+                _direction((means[top:], near, window))
+                _columns((values[top:], sums))
+                _chosen((sums, window, total))
+                _columns((squares[top:], sums))
+                _chosen((sums, window, power))
                 known, part = all_valid, whole
-                if gaps and holes[r : r + 7].any():
-                    _columns(valid[top:], sums)
-                    _chosen(sums, window, share)
+                if gaps and holes[r : r + 7].sum() > 0:
+                    _columns((valid[top:], sums))
+                    _chosen((sums, window, share))
                     _invert(share)
                     known, part = valid[top + _HALO * _PITCH :], share
                 centre = values[top + _HALO * _PITCH :]
-                _blend(centre, known, total, power, part, ratios[top:], clamp, filtered)
+                samples = ratios[top:]
+                _blend((centre, known, total, power, part, samples, limit, filtered))
                 store_strip(filtered, out[y0 + r, x0:])

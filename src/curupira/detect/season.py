@@ -7,7 +7,7 @@ series' median put back (option ``median``).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,7 @@ from curupira.detect.lanes import (
 )
 from curupira.detect.networks import median_network
 from curupira.errors import InputError
-from curupira.units import years_since_2016
+from curupira.units import CODE_MIN_DB, CODE_STEP_DB, years_since_2016
 
 Recentre = Literal["intercept", "median"]
 
@@ -38,6 +38,10 @@ MINIMUM_CALENDAR_MONTHS = 8
 MAXIMUM_CONDITION = 100.0
 #: Pixels whose dates are read and written together: short pieces of many images wait for memory.
 _CHUNK = 8 * LANES
+#: What a stack's values are.
+DB, POWER, CODES = 0, 1, 2
+_CODE_OF_0_DB = np.int32(round(1 - CODE_MIN_DB / CODE_STEP_DB))
+_OCTAVES_PER_CODE = np.float32(CODE_STEP_DB / DB_PER_OCTAVE)
 _REMEDY = 'set season = "none" in the preset'
 
 
@@ -153,6 +157,17 @@ def stabilise_by(stack: Float32, years: npt.NDArray[np.float64], season: Float32
     return _stabilise(stack, years, fit, "intercept", linear=True, season=season)[0]
 
 
+def normal_equations(
+    years: npt.NDArray[np.float64], fit: npt.NDArray[np.bool_]
+) -> tuple[Float32, npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Design (t, 3), the images of the fit, and the normal matrix of all of these."""
+    # A design of phases modulo one year is the same and keeps float32 exact.
+    design = harmonic_design(np.mod(years, 1.0)).astype(np.float32)
+    used = np.flatnonzero(fit)
+    gram = design[used].astype(np.float64)
+    return design, used, gram.T @ gram
+
+
 def _stabilise(
     stack: Float32,
     years: npt.NDArray[np.float64],
@@ -169,10 +184,7 @@ def _stabilise(
         )
     if not np.any(fit):
         raise InputError("no image is left to fit the season on", remedy=_REMEDY)
-    # A design of phases modulo one year is the same and keeps float32 exact.
-    design = harmonic_design(np.mod(years, 1.0)).astype(np.float32)
-    used = np.flatnonzero(fit)
-    gram = design[used].astype(np.float64)
+    design, used, gram = normal_equations(years, fit)
     flat, pixels = strips_of(stack)
     out = np.empty_like(flat)
     network = median_network(len(used) if recentre == "median" else 1)
@@ -183,10 +195,10 @@ def _stabilise(
         flat,
         design,
         used,
-        gram.T @ gram,
+        gram,
         recentre == "median",
         network,
-        linear,
+        POWER if linear else DB,
         season is not None,
         kept,
         out,
@@ -196,17 +208,17 @@ def _stabilise(
 
 
 @piece
-def _fit_strip(
+def fit_strip(
     octaves: Float32,
     x0: int,
     design: Float32,
     used: npt.NDArray[np.int64],
     gram: npt.NDArray[np.float64],
-    sums: npt.NDArray[np.float64],
     coefficients: Float32,
 ) -> None:
     """Least squares of the strip at x0 of (t, pixel) into ``coefficients`` (3, lane)."""
     wide()
+    sums = np.empty((6, LANES), np.float64)
     # The normal matrix of all dates is known; only what a missing value takes from it is counted.
     for lane in range(LANES):
         sums[0, lane] = gram[0, 0]
@@ -316,14 +328,39 @@ def _copy_fit(source: Float32, target: Float32) -> None:
 
 
 @piece
-def _to_octaves(source: Float32, target: Float32, width: int, linear: bool) -> None:
+def to_octaves(source: Any, target: Float32, width: int, unit: int) -> None:
+    """Values of a row in octaves, NaN missing; ``unit``: `DB`, `POWER` or `CODES`."""
     wide()
-    if linear:
+    if unit == POWER:
         for i in range(width):
             target[i] = log2(source[i])
+    elif unit == CODES:
+        for i in range(width):
+            octaves = np.float32(np.int32(source[i]) - _CODE_OF_0_DB) * _OCTAVES_PER_CODE
+            target[i] = octaves if source[i] > 0 else np.float32(np.nan)
     else:
         for i in range(width):
             target[i] = source[i] / DB_PER_OCTAVE
+
+
+@piece
+def take_out(
+    octaves: Float32, fit: Float32, cosine: np.float32, sine: np.float32, unit: int, out: Float32
+) -> None:
+    """Remove the season of one date from a strip; linear power, or dB if ``unit`` says so."""
+    wide()
+    level, along, across = fit[0], fit[1], fit[2]
+    for lane in range(LANES):
+        season = level[lane] + along[lane] * cosine + across[lane] * sine
+        value = octaves[lane] - season
+        out[lane] = value * DB_PER_OCTAVE if unit == DB else exp2(value)
+
+
+@piece
+def keep_level(fit: Float32) -> None:
+    """Let the harmonic alone be taken out; through it, ill-conditioned pixels become NaN."""
+    for lane in range(LANES):
+        fit[0, lane] = np.float32(0)
 
 
 @kernel
@@ -334,7 +371,7 @@ def _stabilise_strips(
     gram: npt.NDArray[np.float64],
     median: bool,
     network: npt.NDArray[np.int64],
-    linear: bool,
+    unit: int,
     known: bool,
     kept: Float32,
     out: Float32,
@@ -346,36 +383,27 @@ def _stabilise_strips(
     octaves = scratch(dates * _CHUNK).reshape(dates, _CHUNK)
     wires = scratch(used.shape[0] * LANES).reshape(used.shape[0], LANES)
     work = scratch(2 * LANES).reshape(2, LANES)
-    sums = np.empty((6, LANES), np.float64)
     fitted = scratch(3 * _CHUNK).reshape(_CHUNK // LANES, 3, LANES)
     for first in range(0, pixels, _CHUNK):
         p0 = min(first, pixels - LANES)
         width = min(_CHUNK, pixels - p0)
         strips = (width + LANES - 1) // LANES
         for t in range(dates):
-            _to_octaves(stack[t, p0:], octaves[t], width, linear)
+            to_octaves(stack[t, p0:], octaves[t], width, unit)
         for k in range(strips):
             x0 = min(k * LANES, width - LANES)
-            fit = fitted[k]
             if known:
-                _copy_fit(kept[:, p0 + x0 :], fit)
+                _copy_fit(kept[:, p0 + x0 :], fitted[k])
                 continue
-            _fit_strip(octaves, x0, design, used, gram, sums, fit)
+            fit_strip(octaves, x0, design, used, gram, fitted[k])
             if median:
-                _recentre_strip(octaves, x0, used, network, wires, work, fit[0])
+                _recentre_strip(octaves, x0, used, network, wires, work, fitted[k, 0])
             else:
-                # An ill-conditioned pixel is NaN through all its coefficients; others keep theirs.
-                fit[0, :] = np.float32(0)
+                keep_level(fitted[k])
             if kept.shape[1] > 0:
-                _copy_fit(fit, kept[:, p0 + x0 :])
+                _copy_fit(fitted[k], kept[:, p0 + x0 :])
         for t in range(dates):
-            c = design[t, 1]
-            s = design[t, 2]
             for k in range(strips):
                 x0 = min(k * LANES, width - LANES)
-                source, target = octaves[t, x0:], out[t, p0 + x0 :]
-                level, cosine, sine = fitted[k, 0], fitted[k, 1], fitted[k, 2]
-                for lane in range(LANES):
-                    season = level[lane] + cosine[lane] * c + sine[lane] * s
-                    value = source[lane] - season
-                    target[lane] = exp2(value) if linear else value * DB_PER_OCTAVE
+                c, s = design[t, 1], design[t, 2]
+                take_out(octaves[t, x0:], fitted[k], c, s, unit, out[t, p0 + x0 :])

@@ -1,4 +1,4 @@
-"""Straight-line vector code written as LLVM instructions: sorting networks that stay in registers.
+"""Straight-line vector code, written as LLVM instructions: sorting networks in registers, sums.
 
 Numba takes seconds to type and translate a thousand statements, and again for every caller. Here a
 plain Python function writes the instructions, value by value, straight into the kernel that calls
@@ -8,8 +8,10 @@ it; LLVM gets them as vectors and has nothing left to vectorise.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
+import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils
@@ -40,13 +42,66 @@ class Writer:
         """Put values into an array from a position on."""
         self._builder.store(value, self._place(array, at), align=4)
 
+    def same(self, array: int) -> Any:
+        """The first values of an array, whatever the pixels."""
+        pointer = self._builder.bitcast(self._arrays[array], _VECTOR.as_pointer())
+        return self._builder.load(pointer, align=4)
+
+    def number(self, value: float) -> Any:
+        """Return the same number in all lanes."""
+        # llvmlite writes a float constant right only if float32 holds it.
+        return ir.Constant(_VECTOR, [ir.Constant(ir.FloatType(), float(np.float32(value)))] * WIDTH)
+
+    def add(self, *parts: Any) -> Any:
+        """Sum, from left to right."""
+        return reduce(self._builder.fadd, parts)
+
+    def sub(self, a: Any, b: Any) -> Any:
+        """Difference."""
+        return self._builder.fsub(a, b)
+
+    def mul(self, *parts: Any) -> Any:
+        """Product, from left to right."""
+        return reduce(self._builder.fmul, parts)
+
+    def div(self, a: Any, b: Any) -> Any:
+        """Quotient."""
+        return self._builder.fdiv(a, b)
+
+    def size(self, value: Any) -> Any:
+        """Absolute value."""
+        kind = ir.FunctionType(_VECTOR, [_VECTOR])
+        name = f"llvm.fabs.v{WIDTH}f32"
+        fabs = cgutils.get_or_insert_function(self._builder.module, kind, name)
+        return self._builder.call(fabs, [value])
+
+    def less(self, a: Any, b: Any) -> Any:
+        """Whether a < b, lane by lane; NaN is not less."""
+        return self._builder.fcmp_ordered("<", a, b)
+
+    def equal(self, a: Any, b: Any) -> Any:
+        """Whether a == b, lane by lane."""
+        return self._builder.fcmp_ordered("==", a, b)
+
+    def no(self, truth: Any) -> Any:
+        """The opposite."""
+        return self._builder.not_(truth)
+
+    def nan(self, value: Any) -> Any:
+        """Whether it is NaN."""
+        return self._builder.fcmp_unordered("uno", value, value)
+
+    def choose(self, truth: Any, a: Any, b: Any) -> Any:
+        """Return a where something is true, else b; of numbers or of truths."""
+        return self._builder.select(truth, a, b)
+
     def low(self, a: Any, b: Any) -> Any:
         """Return the smaller values, lane by lane; no NaN."""
-        return self._builder.select(self._builder.fcmp_ordered("<", a, b), a, b)
+        return self.choose(self.less(a, b), a, b)
 
     def high(self, a: Any, b: Any) -> Any:
         """Return the larger values, lane by lane; no NaN."""
-        return self._builder.select(self._builder.fcmp_ordered(">", a, b), a, b)
+        return self.choose(self._builder.fcmp_ordered(">", a, b), a, b)
 
     def run(self, pairs: Sequence[tuple[int, int]], wires: list[Any]) -> None:
         """Put wires through a network, in place.

@@ -17,11 +17,10 @@ from statistics import median
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 
 from curupira.blocks import Window
-from curupira.cube.codec import ANGLE_BANDS
+from curupira.cube import codec
 from curupira.cube.reader import CubeReader, Wanted
 from curupira.preprocess.quality import QualityParams, platform_offset
 from curupira.records import Acquisition, Scene
@@ -110,24 +109,25 @@ class CorrectedReader(CubeReader):
             }
         )
 
-    def read(self, orbit: int, scene_id: str, band: str, window: Window) -> npt.NDArray[np.float32]:
-        """As ``CubeReader.read``; what is moved in from beyond the grid is NaN.
+    def read_codes(self, orbit: int, scene_id: str, band: str, window: Window) -> codec.Codes:
+        """As ``CubeReader.read_codes``; what is moved in from beyond the grid is missing.
 
-        Angles belong to the ground, not to the image: they are not corrected.
+        Angles belong to the ground, not to the image: they are not corrected. Offsets are taken off
+        in whole steps of the codes, 0.01 dB.
         """
         c = self.corrections.get(scene_id, AS_IT_IS)
-        if c.empty or band in ANGLE_BANDS:
-            return super().read(orbit, scene_id, band, window)
+        if c.empty or band in codec.ANGLE_BANDS:
+            return super().read_codes(orbit, scene_id, band, window)
         moved = Window(
             window.y0 + c.move_y, window.y1 + c.move_y, window.x0 + c.move_x, window.x1 + c.move_x
         )
         held = moved.intersect(self.whole)
-        out = np.full(window.shape, np.nan, dtype=np.float32)
+        out = np.zeros(window.shape, dtype=np.uint16)
         if not held.empty:
-            out[held.relative_to(moved).slices] = super().read(orbit, scene_id, band, held)
+            out[held.relative_to(moved).slices] = super().read_codes(orbit, scene_id, band, held)
         # Estimated on VH: of VV nothing is known.
         if c.offset_db and band == "vh":
-            out *= np.float32(10 ** (-c.offset_db / 10))
+            out = codec.shift(out, -c.offset_db)
         return out
 
 

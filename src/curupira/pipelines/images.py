@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,9 @@ from curupira.presets import Preset
 from curupira.records import Acquisition, Scene
 from curupira.units import naive_utc
 from curupira.vectorise.match import as_multipolygon
+
+#: float32, or codes of the cube (uint16).
+Values = npt.NDArray[Any]
 
 #: Beyond any orbit's number.
 _OF_SENSOR = 1000
@@ -184,11 +188,17 @@ def hold(detector: Detector, images: Sequence[Image], window: Window) -> Detecto
     return replace(detector, reader=detector.reader.holding(wanted))
 
 
-def read_block(detector: Detector, images: Sequence[Image], window: Window) -> StackBlock:
-    """Read the stack of a window; of one pass, a later slice fills the gaps of an earlier one."""
+def read_block(
+    detector: Detector, images: Sequence[Image], window: Window, *, codes: bool = False
+) -> StackBlock:
+    """Read the stack of a window; of one pass, a later slice fills the gaps of an earlier one.
+
+    With ``codes`` power stays as the cube has it, two bytes a pixel: no copy in float is made.
+    """
     shape = (len(images), *window.shape)
     names = ("vh", "vv") if detector.params.needs_vv else ("vh",)
-    stacks = {name: np.empty(shape, dtype=np.float32) for name in names}
+    power = np.uint16 if codes else np.float32
+    stacks: dict[str, Values] = {name: np.empty(shape, dtype=power) for name in names}
     near = [s for i in images for s, around, _ in _views(i) if not around.intersect(window).empty]
     if any("lia" in scene.assets for scene in near):
         stacks["lia"] = np.empty(shape, dtype=np.float32)
@@ -210,9 +220,9 @@ def _views(image: Image) -> Iterator[tuple[Scene, Window, BaseGeometry | None]]:
 
 
 def _read_image(
-    detector: Detector, image: Image, window: Window, out: Mapping[str, npt.NDArray[np.float32]]
+    detector: Detector, image: Image, window: Window, out: Mapping[str, Values]
 ) -> None:
-    """Fill the bands of one acquisition; what no scene shows is NaN."""
+    """Fill the bands of one acquisition; what no scene shows is NaN, or code 0."""
     blank = True
     for scene, around, usable in _views(image):
         part = around.intersect(window)
@@ -222,27 +232,39 @@ def _read_image(
         if blank and part == window and good.all():
             # Most blocks of most images: all of it, and nothing to look for first.
             for name, values in out.items():
-                there = name == "vh" or name in scene.assets
-                orbit, scene_id = scene.relative_orbit, scene.scene_id
-                values[:] = detector.reader.read(orbit, scene_id, name, part) if there else np.nan
+                if name == "vh" or name in scene.assets:
+                    values[:] = _read(detector, scene, name, part, values.dtype)
+                else:
+                    values.fill(_missing(values.dtype))
             blank = False
             continue
         if blank:
             _clear(out)
             blank = False
         place = part.relative_to(window).slices
-        gaps = good & np.isnan(out["vh"][place])
+        vh = out["vh"][place]
+        gaps = good & (vh == 0 if vh.dtype == np.uint16 else np.isnan(vh))
         for name in out if gaps.any() else ():
             if name == "vh" or name in scene.assets:
-                values = detector.reader.read(scene.relative_orbit, scene.scene_id, name, part)
+                values = _read(detector, scene, name, part, out[name].dtype)
                 np.copyto(out[name][place], values, where=gaps)
     if blank:
         _clear(out)
 
 
-def _clear(out: Mapping[str, npt.NDArray[np.float32]]) -> None:
+def _read(detector: Detector, scene: Scene, name: str, part: Window, kind: np.dtype[Any]) -> Values:
+    """One band of a scene as the cube's codes, or decoded."""
+    read = detector.reader.read_codes if kind == np.uint16 else detector.reader.read
+    return read(scene.relative_orbit, scene.scene_id, name, part)
+
+
+def _missing(kind: np.dtype[Any]) -> float:
+    return 0 if kind == np.uint16 else np.nan
+
+
+def _clear(out: Mapping[str, Values]) -> None:
     for values in out.values():
-        values.fill(np.nan)
+        values.fill(_missing(values.dtype))
 
 
 def _good_pixels(

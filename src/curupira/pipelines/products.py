@@ -167,7 +167,16 @@ def product_sink(
         with written(path):
             # A copy, not a warp as rio-cogeo does: where one band has a value, the warper changes
             # the no-data of the others into a neighbouring number.
-            copy(raw, part, driver="COG", compress="deflate", overview_resampling="nearest")
+            # Lightly packed: level 6 takes twice the time for a tenth of the size.
+            copy(
+                raw,
+                part,
+                driver="COG",
+                compress="deflate",
+                level=1,
+                num_threads="all_cpus",
+                overview_resampling="nearest",
+            )
             _check(part)
             part.replace(path)
     finally:
@@ -192,6 +201,8 @@ def _create(raw: Path, place: GeoBox) -> rasterio.io.DatasetWriter:
         tiled=True,
         blockxsize=512,
         blockysize=512,
+        # Blocks are not tiles: written band by band, less is read again to be filled up.
+        interleave="band",
         BIGTIFF="IF_SAFER",
     )
     dataset.descriptions = tuple(name for name, _ in BANDS)

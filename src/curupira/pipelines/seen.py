@@ -66,7 +66,7 @@ def seen_layers(
         unseen = last == NO_FLAG
         if not unseen.any():
             break
-        valid = np.isfinite(block.vh[(k, *inner.slices)])
+        valid = block.valid(k)[inner.slices]
         if block.lia_deg is not None:
             valid &= lia_mask(block.lia_deg[(k, *inner.slices)], params.geometry)
         last[unseen & valid] = days[k]

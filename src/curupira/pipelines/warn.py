@@ -14,6 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from curupira.blocks import Executor, Window, shares, split
 from curupira.codes import NOT_OBSERVED, IntensityClass, Status
+from curupira.detect.baseline import one_pass
 from curupira.detect.layers import Layers, block_layers
 from curupira.pipelines.frozen import State
 from curupira.pipelines.images import (
@@ -151,7 +152,8 @@ def detect_block(task: Task) -> BlockResult:
     forest[inner.slices] &= ~task.sar_mask
     # Where nothing is watched nothing is observed, whatever the images hold.
     images = task.images if forest.any() else task.images[-1:]
-    block = replace(read_block(detector, images, outer), background=background)
+    codes = task.frozen is None and one_pass(params)
+    block = replace(read_block(detector, images, outer, codes=codes), background=background)
     state = None if task.frozen is None else task.frozen.read(outer)
     layers = block_layers(
         block, task.day, params, distance_m=distance, forest=forest, frozen=state

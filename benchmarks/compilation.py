@@ -1,0 +1,75 @@
+"""How long the kernels take to compile: the first detection with an empty cache, and the next.
+
+Run: python benchmarks/compilation.py
+
+Processes of their own detect in 66 images of 150 x 150 pixels with preset ``deter_r``, from codes
+as ``curupira run`` does and from float32 as a notebook does. CPU seconds of the detection, imports
+not counted. Ends with an error if a limit is passed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from detect_core import machine
+
+RESULT = Path(__file__).parent / "results" / "compilation.json"
+#: CPU seconds allowed with an empty cache, and with a filled one.
+FIRST_S, LATER_S = 10.0, 1.0
+DETECTION = """
+import sys, time
+import numpy as np
+from curupira.cube.codec import encode
+from curupira.detect.block import StackBlock, block_layers
+from curupira.detect.params import DetectParams
+from curupira.presets import load
+
+rng = np.random.default_rng(1)
+power = rng.gamma(4.4, 0.01, (66, 150, 150)).astype(np.float32)
+power[rng.random(power.shape) < 5e-4] = np.nan
+stack = encode(power) if sys.argv[1] == "codes" else power
+times = np.datetime64("2022-01-03T09", "ns") + 12 * np.arange(66) * np.timedelta64(1, "D")
+params = DetectParams.from_preset(load("deter_r"))
+for _ in range(2):
+    start = time.process_time()
+    block_layers(StackBlock(stack, times), times[-1].astype("datetime64[D]").item(), params)
+    print(time.process_time() - start)
+"""
+
+
+def detect(kind: str, cache: str) -> list[float]:
+    """CPU seconds of the first and the second detection of a new process."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": cache, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", DETECTION, kind]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    return [float(line) for line in done.stdout.split()]
+
+
+def measure() -> dict[str, Any]:
+    """Seconds of each kind of stack: empty cache, filled cache, warm process."""
+    rows = []
+    for kind in ("codes", "float32"):
+        with tempfile.TemporaryDirectory() as cache:
+            first = detect(kind, cache)[0]
+            later, warm = detect(kind, cache)
+        rows.append({"stack": kind, "first_s": first, "later_s": later, "warm_s": warm})
+    return {"machine": machine(), "limits_s": [FIRST_S, LATER_S], "rows": rows}
+
+
+def main() -> None:
+    """Measure, print, write the JSON, judge."""
+    result = measure()
+    print(json.dumps(result, indent=1))
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    if any(r["first_s"] > FIRST_S or r["later_s"] > LATER_S for r in result["rows"]):
+        sys.exit(f"above {FIRST_S:g} s of CPU on a first run, or {LATER_S:g} s later")
+
+
+if __name__ == "__main__":
+    main()
