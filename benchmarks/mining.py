@@ -1,16 +1,16 @@
 """Mining on simulated radar over real mines: the paper's network against ours.
 
 Run: python benchmarks/mining.py [--data ../shared/data] [--work DIR] [--trials unesp_2025,curupira]
-         [--seeds 3] [--variants 0 1 2 3 4] [--dates 7] [--tiles 6] [--json OUT]
+         [--seeds 3] [--variants 0 1 2 3 4] [--dates 7] [--tiles 3] [--json OUT]
 
 The outlines (Amazon Mining Watch, cumulative 2023) and the training points are real, the radar over
 them is simulated (simulate/mining_region.py): no figure here says how well mines are found. Trained
-is on patches of the Tapajos box, variant 0; thresholds, that of lone squares and temperatures are
-chosen on tiles of Tapajos that are in no test and then frozen; tested is on tiles of both boxes,
-half of them around mines and half without: mines are far more frequent there than in the boxes, so
-precision is no region's. A variant is other land (another seed everywhere) with other levels; the
-networks are trained once and look at all variants, so differences between models are paired by
-variant. Trained models are kept in --work and used again.
+is on patches of the Tapajos box, variant 0; thresholds and that of lone squares are chosen on tiles
+of Tapajos on four lands (CHOICE) that are in no test, and then frozen; tested is on tiles of both
+boxes, half of them around mines and half without: mines are far more frequent there than in the
+boxes, so precision is no region's. A variant is other land (another seed everywhere) with other
+levels; the networks are trained once and look at all variants, so differences between models are
+paired by variant. Trained models are kept in --work and used again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import argparse
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -29,23 +28,22 @@ import pandas as pd
 import torch
 
 from curupira.mining.classify import block_engine, classify_scene
+from curupira.mining.composite import evenly
 from curupira.mining.evaluate import evaluate, match
 from curupira.mining.model import MiningModel
 from curupira.mining.params import ClassifyParams, GridParams, ScoreParams
 from curupira.mining.reference_grid import reference_grid
 from curupira.mining.squares import drop_lone, squares_of
 from curupira.simulate.mining_region import Tile
-from mining_land import CRS, VARIANTS, Place, Region, Views
+from mining_land import CRS, TAPAJOS_DAY, TESTED, Place, Region, Views, year_of
 from mining_trials import TRIALS, train
 
 #: The paper's Table 2: F1 at thresholds 0.8 and 0.9.
 PAPER = {("tapajos", 0.8): 0.676, ("tapajos", 0.9): 0.578}
 PAPER |= {("yanomami", 0.8): 0.589, ("yanomami", 0.9): 0.630}
-#: Date of the paper's Tapajos map.
-TAPAJOS_DAY = date(2023, 12, 25)
-#: Tiles on which thresholds are chosen, in no test.
-CHOICE_SEED, TEST_SEED = 900, 10
-LEVELS = np.round(np.arange(0.1, 0.99, 0.02), 2)
+#: Land and tiles of Tapajos on which thresholds are chosen, in no test: (variant, seed of tiles).
+CHOICE, TEST_SEED = ((0, 900), (5, 901), (6, 902), (7, 903)), 10
+LEVELS = np.round(np.append(np.arange(0.1, 0.96, 0.02), [0.97, 0.98, 0.985, 0.99]), 3)
 #: Least probability of a square that is kept at all.
 _FLOOR = 0.05
 
@@ -60,16 +58,19 @@ class Seen:
 
 def look(models: dict[str, MiningModel], region: Region, places: Sequence[Place]) -> Seen:
     """All models look at the same images of all tiles."""
-    day = TAPAJOS_DAY if region.name == "tapajos" else region.land.test_date
+    year = year_of(TAPAJOS_DAY if region.name == "tapajos" else region.land.test_date)
+    wanted = {m.params.bands.dates: evenly(year, m.params.bands.dates) for m in models.values()}
+    days = sorted({day for chosen in wanted.values() for day in chosen})
     found: dict[str, list[Any]] = {name: [] for name in models}
     engines = {n: block_engine(m, "auto", m.params.classify.stride_px) for n, m in models.items()}
     cells = []
     for place in places:
         tile = region.make(place)
-        views = Views(region.scenes(tile, place, sorted({*region.land.dates, day})), tile)
+        views = Views(region.scenes(tile, place, days), tile)
         for name, model in models.items():
             rules = model.params.classify
-            image = views.image(model.params)
+            chosen = [days.index(day) for day in wanted[model.params.bands.dates]]
+            image = views.image(model.params, chosen)
             seen = classify_scene(
                 image, model, stride_px=rules.stride_px, threshold=0.5, engine=engines[name]
             )
@@ -133,38 +134,43 @@ def quick_f1(found: Any, reference: Any) -> float:
     return 2 * precision * recall / (precision + recall)
 
 
-def choose(found: Any, reference: Any, rules: ClassifyParams, lone: bool) -> tuple[float, float]:
-    """Threshold and that of lone squares (0: none) with the highest symmetric F1."""
+def choose(seen: Sequence[Seen], key: str, rules: ClassifyParams) -> tuple[float, float, float]:
+    """Threshold, that of lone squares (0: none), and their mean symmetric F1, which is highest."""
     best, chosen = -1.0, (0.5, 0.0)
     for low in LEVELS:
-        above = found[found.probability > low]
-        extra = [x for x in (0.0, *LEVELS[4::8]) if x == 0 or x > low] if lone else [0.0]
-        for high in extra:
-            kept = drop_lone(above, rules.model_copy(update={"lone_threshold": float(high)}))
-            score = quick_f1(kept, reference)
-            if score > best:
-                best, chosen = score, (float(low), float(high))
-    return chosen
+        above = [s.squares[key][s.squares[key].probability > low] for s in seen]
+        for high in (0.0, *(x for x in (0.9, 0.95, 0.98) if x > low)):
+            lone = rules.model_copy(update={"lone_threshold": float(high)})
+            scores = [quick_f1(drop_lone(a, lone), s.reference)
+                      for a, s in zip(above, seen, strict=True)]  # fmt: skip
+            if np.mean(scores) > best:
+                best, chosen = float(np.mean(scores)), (float(low), float(high))
+    return *chosen, best
 
 
 def run(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Train, choose thresholds, judge; one row an evaluation."""
     names = options.trials.split(",")
-    epochs = {n: options.epochs if TRIALS[n].large else options.small_epochs for n in names}
     models = {}
     for seed in range(1, options.seeds + 1):
-        trained = train(names, options.data, options.work, dates=options.dates, epochs=epochs,
-                        seed=seed)  # fmt: skip
+        trained = train(names, options.data, options.work, dates=options.dates, seed=seed)
         models |= {f"{name}/{seed}": model for name, model in trained.items()}
-    home = Region(options.data, "tapajos", 0)
-    choice = look(models, home, home.tiles(options.tiles, options.tiles, seed=CHOICE_SEED))
+    choice = []
+    for variant, seed in CHOICE:
+        home = Region(options.data, "tapajos", variant)
+        choice.append(look(models, home, home.tiles(options.tiles, options.tiles, seed=seed)))
     frozen = {}
+    rows: list[dict[str, Any]] = []
     for key, model in models.items():
-        rules, lone = model.params.classify, not key.startswith("unesp")
-        low, high = choose(choice.squares[key], choice.reference, rules, lone)
+        rules = model.params.classify
+        low, high, score = choose(choice, key, rules)
         frozen[key] = (low, rules.model_copy(update={"lone_threshold": high}))
-        print(f"  {key}: threshold {low}, lone squares {high}, frozen", flush=True)
-    rows = []
+        name, number = key.split("/")
+        rows.append({"trial": name, "seed": int(number), "case": "choice", "threshold": low,
+                     "lone_threshold": high, "f1": score})  # fmt: skip
+        print(f"  {key}: threshold {low}, lone squares {high}, frozen; F1 there {score:.3f}",
+              flush=True)  # fmt: skip
+    options.json.write_text(json.dumps(rows, indent=1))
     for variant in options.variants:
         for name in ("tapajos", "yanomami"):
             region = Region(options.data, name, variant)
@@ -215,11 +221,9 @@ def main() -> None:
     parser.add_argument("--trials", default="unesp_2025,curupira", help=", ".join(TRIALS))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument(
-        "--variants", type=int, nargs="+", default=[0], help=f"0-{len(VARIANTS) - 1}"
+        "--variants", type=int, nargs="*", default=[0], help=f"0-{TESTED - 1}; none: stop there"
     )
-    parser.add_argument("--dates", type=int, default=7, help="dates of each point (paper: 7)")
-    parser.add_argument("--epochs", type=int, default=8, help="of 104-pixel patches (paper: 30)")
-    parser.add_argument("--small-epochs", type=int, default=12, help="of 52-pixel patches")
+    parser.add_argument("--dates", type=int, default=7, help="of a model of one date (paper: 7)")
     parser.add_argument("--tiles", type=int, default=6, help="of each kind, of 7.28 km")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path, default=Path("/tmp/curupira-mining.json"))

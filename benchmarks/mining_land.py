@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
@@ -19,7 +19,7 @@ from rasterio.features import rasterize
 from shapely.geometry.base import BaseGeometry
 
 from curupira.blocks import Window
-from curupira.mining.composite import coarsen, composite
+from curupira.mining.composite import at_random, coarsen, composite
 from curupira.mining.context import above_valley, slope_deg
 from curupira.mining.dataset import PatchSet
 from curupira.mining.params import LandBand, MiningParams
@@ -35,12 +35,14 @@ Array = npt.NDArray[Any]
 #: Pixels; windows of 104 at steps of 52 cover a tile of 728 exactly.
 TILE, PATCH, MARGIN = 728, 104, 36
 LAND = get_args(LandBand)
-#: Dates of a composite.
-COMPOSITE = 5
+#: Date of the paper's Tapajos map, and days from image to image.
+TAPAJOS_DAY, REVISIT_DAYS = date(2023, 12, 25), 12
 #: Training points nearer than this are one mine.
 APART_M = 1500.0
 
 #: What a variant changes, beside the seed of every tile: levels and spreads within their ranges.
+#: Tested is on the first TESTED; on the others, in Tapajos alone, thresholds are chosen.
+TESTED = 5
 VARIANTS: tuple[dict[str, dict[str, Any]], ...] = (
     {},
     {"mine": {"bare_db": [-11.5, -19.0]}},
@@ -48,6 +50,11 @@ VARIANTS: tuple[dict[str, dict[str, Any]], ...] = (
     {"mine": {"between_db": 2.0}, "forest": {"level_db": [-6.9, -13.4], "type_db": 0.4,
      "texture_db": 0.5, "date_sd_db": 0.3}},
     {"cover": {"sandbar_db": [-11.0, -19.0], "season_db": 1.6}},
+    {"mine": {"bare_db": [-12.3, -20.6]}, "forest": {"level_db": [-6.2, -12.7], "type_db": 0.35}},
+    {"cover": {"pasture_db": [-10.0, -16.5], "open_db": [-10.6, -17.3], "season_db": 1.4},
+     "forest": {"date_sd_db": 0.28}},
+    {"mine": {"between_db": 1.2, "pond_db": [-18.0, -25.0]},
+     "cover": {"sandbar_db": [-12.8, -20.8]}},
 )  # fmt: skip
 
 
@@ -161,27 +168,23 @@ def _reader(pair: tuple[Array, Array]) -> Any:
 
 
 class Views:
-    """What models look at in one tile; with ``whole`` a composite is made once, of all pixels."""
+    """What models look at in one tile; its images are read from memory."""
 
-    def __init__(self, scenes: Sequence[RadarScene], tile: Tile, whole: bool = True) -> None:
-        self.scenes, self.tile, self.whole = scenes, tile, whole
+    def __init__(self, scenes: Sequence[RadarScene], tile: Tile) -> None:
+        self.scenes, self.tile = scenes, tile
 
     @cached_property
-    def images(self) -> dict[tuple[int, bool], RadarScene]:
-        """By width of the pixels (times 10 m) and whether of all dates; filled as asked for."""
-        return {}
+    def wide(self) -> dict[int, list[RadarScene]]:
+        """All dates with wider pixels, by their width (times 10 m); filled as asked for."""
+        return {1: list(self.scenes)}
 
-    def _made(self, factor: int, several: bool) -> RadarScene:
-        scenes = spaced(self.scenes) if several else self.scenes[-1:]
-        if factor > 1:
-            scenes = [coarsen(scene, factor) for scene in scenes]
-        if not several:
-            return scenes[0]
-        made = composite(scenes)
-        if not self.whole:
-            return made
-        extra = {name: _layer(read(made.window)) for name, read in made.extra.items()}
-        return replace(made, read=_reader(made.read(made.window)), extra=extra)
+    def dates(self, pixel_m: float) -> list[RadarScene]:
+        """All dates with pixels of a size."""
+        factor = round(pixel_m / 10)
+        if factor not in self.wide:
+            made = [coarsen(scene, factor) for scene in self.scenes]
+            self.wide[factor] = [replace(s, read=_reader(s.read(s.window))) for s in made]
+        return self.wide[factor]
 
     @cached_property
     def land(self) -> dict[str, Any]:
@@ -194,26 +197,21 @@ class Views:
         }
         return {name: _layer(np.float32(values)) for name, values in found.items()}
 
-    def image(self, params: MiningParams) -> RadarScene:
-        """The last date, or the composite; with the land, where the model looks at it."""
-        key = (round(params.patches.pixel_m / 10), params.bands.several_dates)
-        if key not in self.images:
-            self.images[key] = self._made(*key)
-        image = self.images[key]
+    def image(self, params: MiningParams, chosen: Sequence[int]) -> RadarScene:
+        """A date, or the composite of the chosen dates; with the land, where the model wants it."""
+        scenes = self.dates(params.patches.pixel_m)
+        picked = [scenes[n] for n in chosen]
+        image = composite(picked) if len(picked) > 1 else picked[0]
         if not any(name in LAND for name in params.bands.bands):
             return image
-        land = {n: _coarse(layer, key[0]) for n, layer in self.land.items()}
+        factor = round(params.patches.pixel_m / 10)
+        land = {n: _coarse(layer, factor) for n, layer in self.land.items()}
         return replace(image, extra={**image.extra, **land})
 
 
-def spaced(scenes: Sequence[RadarScene]) -> list[RadarScene]:
-    """The last date and others evenly before it, as many as the trainings' composites have.
-
-    A median of more dates has less noise and a wider spread: a network that never saw such an image
-    finds nothing in it.
-    """
-    steps = np.linspace(0, len(scenes) - 1, min(COMPOSITE, len(scenes)))
-    return [scenes[round(n)] for n in steps]
+def year_of(last: date) -> list[date]:
+    """The dates of a year's images, one in twelve days, up to the last."""
+    return [last - timedelta(days=REVISIT_DAYS * n) for n in range(30)][::-1]
 
 
 def _coarse(layer: Any, factor: int) -> Any:
@@ -232,39 +230,36 @@ def _layer(values: Array) -> Any:
 def patch_sets(
     region: Region, wanted: dict[str, MiningParams], each: int, dates: int, seed: int
 ) -> dict[str, PatchSet]:
-    """Patches of the training points for several models, from the same images.
+    """Patches of the training points for several models, from the same land.
 
-    A model of one date gets ``dates`` random dates of each point; one of several dates as many
-    composites, each of five random dates of the year.
+    A model of one date gets ``dates`` of the paper's dates of each point; one of several dates its
+    preset's number of composites, of other dates of the year each, at other shifts.
     """
     rng = np.random.default_rng(seed)
     made: dict[str, list[Array]] = {name: [] for name in wanted}
-    rows = []
-    year = region.land.dates
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in wanted}
     for number, point in enumerate(region.points(each, seed).itertuples()):
-        size = PATCH + 2 * MARGIN
-        place = region.place(point.geometry.x, point.geometry.y, size, 500_000 + number)
+        place = region.place(point.geometry.x, point.geometry.y, PATCH + 2 * MARGIN,
+                             500_000 + number)  # fmt: skip
         tile = region.make(place)
-        scenes = region.scenes(tile, place, year)
-        for last in rng.choice(len(year), dates, replace=False):
-            others = rng.choice(np.delete(np.arange(len(year)), last), COMPOSITE - 1, replace=False)
-            for name, params in wanted.items():
-                several = params.bands.several_dates
-                chosen = sorted([*others, last]) if several else [last]
-                image = Views([scenes[n] for n in chosen], tile, False).image(params)
-                across = image.grid.shape[0]
-                first = (across - params.patches.size_px) // 2
-                end = first + params.patches.size_px
-                made[name].append(read_bands(image, Window(first, end, first, end), params.bands))
-            rows.append(
-                {
-                    "point": number,
-                    "scene": str(year[last]),
-                    "date": year[last],
-                    "label": int(point.label),
-                    "x_m": point.geometry.x,
-                    "y_m": point.geometry.y,
-                }
-            )
-    index = pd.DataFrame(rows)
-    return {n: PatchSet(np.stack(found), index, f"simulated-{seed}") for n, found in made.items()}
+        single = sorted(rng.choice(region.land.dates, dates, replace=False).tolist())
+        days = year_of(TAPAJOS_DAY)
+        views = {True: Views(region.scenes(tile, place, single), tile),
+                 False: Views(region.scenes(tile, place, days), tile)}  # fmt: skip
+        for name, params in wanted.items():
+            one = params.bands.dates == 1
+            times = dates if one else params.patches.composites
+            for n in range(times):
+                chosen = [n] if one else at_random(range(len(days)), params.bands.dates, rng)
+                image = views[one].image(params, chosen)
+                shift = rng.integers(-params.patches.shift_px, params.patches.shift_px + 1, 2)
+                size = params.patches.size_px
+                top, left = (image.grid.shape[0] - size) // 2 + shift
+                window = Window(int(top), int(top) + size, int(left), int(left) + size)
+                made[name].append(read_bands(image, window, params.bands))
+                day = (single if one else days)[chosen[-1]]
+                rows[name].append({"point": number, "scene": str(day), "date": day,
+                                   "label": int(point.label), "x_m": point.geometry.x,
+                                   "y_m": point.geometry.y})  # fmt: skip
+    return {n: PatchSet(np.stack(found), pd.DataFrame(rows[n]), f"simulated-{seed}")
+            for n, found in made.items()}  # fmt: skip

@@ -30,42 +30,42 @@ class Trial:
     options: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def large(self) -> bool:
-        """Whether its patches are the paper's 104 pixels wide."""
-        size = presets.load(self.base, "mining").replace(**self.options).section("patches")
-        return int(size["size_px"]) > 52
-
-    def preset(self, epochs: int) -> Preset:
-        """With the epochs of this benchmark."""
-        return presets.load(self.base, "mining").replace(
-            norm_momentum=SHORT, epochs=epochs, **self.options
-        )
+    def preset(self) -> Preset:
+        """The preset of the trial."""
+        return presets.load(self.base, "mining").replace(**self.options)
 
 
-#: Windows of 520 m at 10 m, each one square; the last epoch, at a constant step.
-SQUARES = {"pixel_m": 10.0, "stride_px": 52, "squares": "whole", "decay": "none"}
+#: Windows of 520 m in pixels of 10 m, each one square.
+SQUARES = {"stride_px": 52, "squares": "whole"}
 
 #: By name. Every step of the ablation differs by one thing from a row above it.
 TRIALS: dict[str, Trial] = {
-    "unesp_2025": Trial("unesp_2025"),
+    "unesp_2025": Trial("unesp_2025", {"epochs": 8, "norm_momentum": SHORT}),
     "curupira": Trial("curupira"),
     "context": Trial("curupira_context"),
-    "one_date": Trial("curupira", {"bands": ["vv", "vh", "pa"], "lee": "linear"}),
-    "no_augment": Trial("curupira", {"augment": False}),
+    "four_dates": Trial("curupira", {"dates": 4}),
+    "no_spread": Trial("curupira", {"bands": ["vv", "vh", "vv_detail", "vh_detail"]}),
+    "no_detail": Trial("curupira", {"bands": ["vv", "vh", "vv_spread", "vh_spread"]}),
+    "mean": Trial("curupira", {"pooling": "mean"}),
     "attention": Trial("curupira", {"pooling": "attention"}),
-    "constant_step": Trial("curupira", {"decay": "none"}),
-    "whole_520": Trial("curupira", SQUARES),
-    "context_520": Trial("curupira_context", SQUARES),
+    "focal": Trial("curupira", {"focal_gamma": 2.0, "focal_alpha": 0.25}),
+    "no_augment": Trial("curupira", {"augment": False, "shift_px": 0}),
+    "one_composite": Trial("curupira", {"composites": 1, "epochs": 128}),
+    "fine": Trial("curupira", {"pixel_m": 10.0, "size_px": 104, "stride_px": 52, "shift_px": 20}),
+    "half_size": Trial("curupira", {"pixel_m": 10.0, "shift_px": 20} | SQUARES),
+    "unesp_2025_52": Trial(
+        "unesp_2025", {"epochs": 8, "norm_momentum": SHORT, "size_px": 52} | SQUARES
+    ),
 }
 
 
 def train(
-    names: list[str], data: Path, work: Path, *, dates: int, epochs: dict[str, int], seed: int
+    names: list[str], data: Path, work: Path, *, dates: int, seed: int
 ) -> dict[str, MiningModel]:
     """Models of some trials and one seed, trained unless they are there already."""
-    folders = {n: work / f"{n}_{dates}d_{epochs[n]}e_{seed}" for n in names}
+    folders = {n: work / f"{n}_{TRIALS[n].preset.hash[:8]}_{dates}d_{seed}" for n in names}
     lacking = [n for n in names if not (folders[n] / "model.json").is_file()]
-    chosen = {n: TRIALS[n].preset(epochs[n]) for n in lacking}
+    chosen = {n: TRIALS[n].preset for n in lacking}
     params = {n: MiningParams.from_preset(p) for n, p in chosen.items()}
     if lacking:
         sets = patch_sets(Region(data, "tapajos", 0), params, 171, dates, seed)
@@ -73,7 +73,7 @@ def train(
         started = time.process_time()
         patches, rules = sets.pop(name), params[name]
         learn, check = split_patches(
-            patches.index, rules.split, size_m=rules.patches.size_m, seed=seed
+            patches.index, rules.split, size_m=rules.patches.reach_m, seed=seed
         )
         trained = fit(patches, learn, check, rules, seed=seed)
         points = patches.index["point"].to_numpy()[check]

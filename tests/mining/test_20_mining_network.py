@@ -23,7 +23,6 @@ from curupira.mining.network import (
     Folded,
     MiningNetwork,
     Scorer,
-    cells_answer,
     count_parameters,
     focal_loss,
     pooled,
@@ -100,15 +99,14 @@ def test_the_step_falls_as_a_half_cosine():
     assert [factor(n) for n in (0, 4, 8)] == pytest.approx([1.0, 0.5, 0.0])
 
 
-def test_cells_answer_for_their_patch():
-    # Odds of 1, 1, 1 and 9: their mean is 3.
-    odds = torch.tensor([[1.0, 1.0, 1.0, 9.0]]).log()
-    logits = cells_answer(torch.stack([-odds / 2, odds / 2], dim=2))
-    assert torch.softmax(logits, dim=1)[0, 1] == pytest.approx(0.75)
-    cells = MiningParams.from_preset(PRESET.replace(pooling="cells"))
-    with pytest.raises(ConfigError, match="temperature"):
-        MiningParams.from_preset(PRESET.replace(pooling="cells", calibrate=True))
-    network = unlike(3, cells)
+def test_mean_and_maximum_side_by_side():
+    features = torch.tensor([[[[1.0, 2.0], [3.0, 6.0]], [[-1.0, -5.0], [0.0, 2.0]]]])
+    assert pooled(features, "mean_max", None).tolist() == [[3.0, -1.0, 6.0, 2.0]]
+    signs = torch.tensor([1.0, -1.0]).reshape(1, 2, 1, 1)
+    assert pooled(features, "mean_max", None, signs).tolist() == [[3.0, -1.0, 6.0, 5.0]]
+    network = unlike(params=MiningParams.from_preset(PRESET.replace(pooling="mean_max")))
+    # Both directions of the last normalisation fold.
+    assert len(set(Folded(network).get_buffer("last_sign").flatten().tolist())) == 2
     patches = torch.randn(3, 3, 52, 52)
     with torch.no_grad():
         torch.testing.assert_close(Folded(network)(patches), network(patches), rtol=1e-4, atol=1e-4)
@@ -163,10 +161,10 @@ def test_attention_weighs_places_and_folds_too():
     # No preference: the mean. One place far above the others: its features alone.
     flat = torch.nn.Conv2d(128, 1, 1)
     torch.nn.init.zeros_(flat.weight)
-    torch.testing.assert_close(pooled(features, flat), features.mean(dim=(2, 3)))
+    torch.testing.assert_close(pooled(features, "attention", flat), features.mean(dim=(2, 3)))
     torch.nn.init.ones_(flat.weight)
     features[:, :, 2, 3] += 100
-    torch.testing.assert_close(pooled(features, flat), features[:, :, 2, 3])
+    torch.testing.assert_close(pooled(features, "attention", flat), features[:, :, 2, 3])
     patches = torch.randn(6, 3, 104, 104)
     with torch.no_grad():
         torch.testing.assert_close(Folded(network)(patches), network(patches), rtol=0, atol=1e-5)
@@ -340,7 +338,7 @@ def test_models_that_cannot_be_used(saved, tmp_path):
         load_model(tmp_path / "none")
     with pytest.raises(InputError, match="name a model folder"):
         load_model(tmp_path)
-    with pytest.raises(InputError, match="format 7, this program reads 3"):
+    with pytest.raises(InputError, match="format 7, this program reads 4"):
         load_model(copied(saved, tmp_path, format=7))
     with pytest.raises(InputError, match="size_px"):
         load_model(copied(saved, tmp_path, size_px=None))

@@ -162,6 +162,8 @@ def test_grids_that_do_not_suit(affine, crs, message):
         ({"bands": ["vv", "vv"]}, "twice"),
         ({"pa": "mean"}, "half_difference"),
         ({"focal_alpha": 2.0}, "less than or equal to 1"),
+        ({"bands": ["vv", "vh_spread"]}, "several dates"),
+        ({"dates": 0}, "greater than or equal to 1"),
     ],
 )
 def test_presets_out_of_range_are_named(options, message):

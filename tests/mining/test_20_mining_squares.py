@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 
 from curupira import presets
+from curupira.errors import ConfigError
 from curupira.mining.params import MiningParams
 from curupira.mining.squares import drop_lone, four_squares, merge_squares, squares_of
 from curupira.mining.windows import WindowMap
@@ -46,6 +47,25 @@ def test_whole_windows_are_squares_themselves():
     assert whole.geometry.area.tolist() == [1040.0**2] * 2
     assert whole.total_bounds.tolist() == [500_000, 9_298_960, 503_120, 9_300_000]
     assert whole["n_windows"].tolist() == [1, 1]
+
+
+def test_shared_squares_have_the_mean_of_the_windows_over_them():
+    seen = map_of([[0.5, 0.9], [np.nan, 0.9]])
+    found = squares_of(seen, 0.02, 0.9, "shared")
+    score = {tuple(g.bounds[:2]): (p, n) for g, p, n in
+             zip(found.geometry, found.probability, found.n_windows, strict=True)}  # fmt: skip
+    left, top = seen.scene.affine.c, seen.scene.affine.f
+    # Squares of a step's side from the first pixel on; row 2, column 0 has no window.
+    assert len(score) == 8
+    assert (left, top - 3 * 520) not in score
+    assert score[left, top - 520] == pytest.approx((0.5, 1))
+    # Odds of 1, 9 and 9: their geometric mean is 81 ** (1 / 3).
+    middle = score[left + 520, top - 2 * 520]
+    assert middle == pytest.approx((81 ** (1 / 3) / (1 + 81 ** (1 / 3)), 3))
+    assert found.probability.is_monotonic_decreasing
+    assert len(squares_of(seen, 0.89, 0.9, "shared")) == 4
+    with pytest.raises(ConfigError, match="divide"):
+        squares_of(map_of([[0.9]], stride=40), 0.5, 0.9, "shared")
 
 
 def test_lone_squares_need_more():

@@ -1,22 +1,39 @@
-"""Several dates of one place as one image: median, spread and change of every pixel. Pure."""
+"""Several dates of one place as one image: mean, spread and detail of every pixel. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from affine import Affine
 from odc.geo.geobox import GeoBox
+from scipy import ndimage
 
 from curupira.blocks import Window
 from curupira.errors import InputError
 from curupira.mining.scene import FloatArray, RadarScene
 from curupira.units import from_db, to_db
 
-#: Fewer dates have no spread worth the name.
-MINIMUM_DATES = 3
-#: Percentiles whose difference is the spread.
-_LOW, _HIGH = 10, 90
+#: Side of the surroundings that detail stands out from, metres.
+_AROUND_M = 180.0
+#: Windows whose dates are kept: all bands of a window are made of one reading.
+_KEPT = 4
+_T = TypeVar("_T")
+
+
+def evenly(items: Sequence[_T], number: int) -> list[_T]:
+    """The last item of each of ``number`` equal parts; the last of all is among them."""
+    return [items[(n + 1) * len(items) // number - 1] for n in range(number)]
+
+
+def at_random(items: Sequence[_T], number: int, rng: np.random.Generator) -> list[_T]:
+    """An item at random of each of ``number`` equal parts."""
+    ends = [n * len(items) // number for n in range(number + 1)]
+    return [items[int(rng.integers(a, b))] for a, b in pairwise(ends)]
 
 
 def composite(scenes: Sequence[RadarScene]) -> RadarScene:
@@ -25,27 +42,22 @@ def composite(scenes: Sequence[RadarScene]) -> RadarScene:
     Parameters
     ----------
     scenes
-        At least three. A mine is dark all year; a sandbar drowns, burnt land greens: the median
-        (VV and VH, dB) takes speckle and passing darkness out; the spread, the 90th less the 10th
-        percentile over the dates (dB), tells the changing from the lasting; the change, the median
-        of the newer half of the dates less that of the older (dB), tells what is being opened.
+        In the order of time. ``vv`` and ``vh``, the mean over the dates (of linear power, in dB),
+        have so many times less speckle: what is half grown over shows. The spread, the standard
+        deviation over the dates (dB), tells sandbars that drown and land that burns from what
+        lasts. The detail is the mean less its own mean over 180 m (dB): mines are ponds, spoil and
+        bare ground side by side.
 
     Returns
     -------
     RadarScene
-        Named and dated after the last scene. NaN where fewer than three dates are valid.
+        Named and dated after the last scene. NaN where fewer than half of the dates are valid.
 
     Raises
     ------
     InputError
-        If there are too few scenes, or they do not share a grid.
+        If the scenes do not share a grid.
     """
-    if len(scenes) < MINIMUM_DATES:
-        raise InputError(
-            f"{len(scenes)} dates, at least {MINIMUM_DATES} are needed for a composite",
-            where=scenes[0].name if scenes else "scenes",
-            remedy="give --scene once for each date",
-        )
     first, last = scenes[0], scenes[-1]
     for scene in scenes[1:]:
         if scene.grid != first.grid:
@@ -54,30 +66,57 @@ def composite(scenes: Sequence[RadarScene]) -> RadarScene:
                 where=scene.name,
                 remedy="warp the dates alike: gdalwarp -t_srs ... -te ... -tr 10 10",
             )
+    halo = round(_AROUND_M / first.grid.affine.a / 2)
+
+    @lru_cache(maxsize=_KEPT)
+    def layers(window: Window) -> dict[str, FloatArray]:
+        outer = window.grow(halo, first.window)
+        inner = window.relative_to(outer).slices
+        pairs = [scene.read(outer) for scene in scenes]
+        found: dict[str, FloatArray] = {}
+        for number, name in enumerate(("vv", "vh")):
+            stack = np.stack([pair[number] for pair in pairs])
+            mean, spread = _over_time(stack)
+            detail = mean - _around(mean, 2 * halo + 1)
+            named = {name: mean, f"{name}_spread": spread, f"{name}_detail": detail}
+            found |= {key: layer[inner] for key, layer in named.items()}
+        return found
+
+    def band(name: str) -> Callable[[Window], FloatArray]:
+        return lambda window: layers(window)[name]
 
     def read(window: Window) -> tuple[FloatArray, FloatArray]:
-        vv, vh = _stacks(scenes, window)
-        return _quantile(vv, 50), _quantile(vh, 50)
+        found = layers(window)
+        return found["vv"], found["vh"]
 
-    def band(number: int, of: Callable[[FloatArray], FloatArray]) -> Callable[[Window], FloatArray]:
-        return lambda window: of(_stacks(scenes, window)[number])
-
-    extra = {
-        f"{name}_{what}": band(number, of)
-        for number, name in enumerate(("vv", "vh"))
-        for what, of in (("spread", _spread), ("change", _change))
-    }
+    extra = {f"{name}_{what}": band(f"{name}_{what}")
+             for name in ("vv", "vh") for what in ("spread", "detail")}  # fmt: skip
     name = f"{last.name}_composite_of_{len(scenes)}"
-    return RadarScene(name, last.day, first.grid, read, extra, first.radiometry)
+    return replace(last, name=name, read=read, extra=extra)
 
 
-def _spread(stack: FloatArray) -> FloatArray:
-    return _quantile(stack, _HIGH) - _quantile(stack, _LOW)
+def _over_time(stack_db: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean (of power, in dB) and standard deviation (of dB) over time."""
+    known = ~np.isnan(stack_db)
+    count = known.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        power = np.where(known, from_db(stack_db), 0).sum(axis=0) / count
+        middle = np.where(known, stack_db, 0).sum(axis=0) / count
+        square = np.where(known, (stack_db - middle) ** 2, 0).sum(axis=0) / count
+    few = 2 * count < len(stack_db)
+    mean, spread = to_db(power.astype(np.float32)), np.sqrt(square)
+    return (
+        np.where(few, np.nan, mean).astype(np.float32),
+        np.where(few, np.nan, spread).astype(np.float32),
+    )
 
 
-def _change(stack: FloatArray) -> FloatArray:
-    older = len(stack) // 2
-    return _quantile(stack[older:], 50, 1) - _quantile(stack[:older], 50, 1)
+def _around(image: FloatArray, side: int) -> FloatArray:
+    """Mean over a square of ``side`` pixels; of the valid ones, the border reflected."""
+    known = ~np.isnan(image)
+    total = ndimage.uniform_filter(np.where(known, image, 0).astype(np.float32), side)
+    share = ndimage.uniform_filter(known.astype(np.float32), side)
+    return np.asarray(total / np.maximum(share, 1e-6), dtype=np.float32)
 
 
 def coarsen(scene: RadarScene, factor: int) -> RadarScene:
@@ -94,7 +133,7 @@ def coarsen(scene: RadarScene, factor: int) -> RadarScene:
         vv, vh = scene.read(Window(*(n * factor for n in edges)))
         return _blocks(vv, factor), _blocks(vh, factor)
 
-    return RadarScene(scene.name, scene.day, grid, read, radiometry=scene.radiometry)
+    return replace(scene, grid=grid, read=read)
 
 
 def _blocks(db: FloatArray, factor: int) -> FloatArray:
@@ -105,23 +144,3 @@ def _blocks(db: FloatArray, factor: int) -> FloatArray:
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.nansum(cut, axis=(1, 3)) / count
     return to_db(mean.astype(np.float32))
-
-
-def _stacks(scenes: Sequence[RadarScene], window: Window) -> tuple[FloatArray, FloatArray]:
-    # (time, y, x) of both bands
-    pairs = [scene.read(window) for scene in scenes]
-    return np.stack([p[0] for p in pairs]), np.stack([p[1] for p in pairs])
-
-
-def _quantile(stack: FloatArray, percent: float, least: int = MINIMUM_DATES) -> FloatArray:
-    """Percentile over time, linear between dates; NaN under ``least`` valid dates."""
-    # Sorting puts NaN last, so that the valid dates of each pixel come first.
-    ordered = np.sort(stack, axis=0)
-    count = (~np.isnan(stack)).sum(axis=0)
-    at = np.maximum(count - 1, 0) * (percent / 100)
-    low = np.floor(at).astype(np.intp)
-    high = np.minimum(low + 1, np.maximum(count - 1, 0))
-    below = np.take_along_axis(ordered, low[None], axis=0)[0]
-    above = np.take_along_axis(ordered, high[None], axis=0)[0]
-    found = below + (above - below) * (at - low)
-    return np.where(count >= least, found, np.nan).astype(np.float32)

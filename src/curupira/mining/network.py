@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from itertools import pairwise
 
 import torch
@@ -41,7 +40,8 @@ class MiningNetwork(nn.Module):
         if params.pooling == "attention":
             self.attention = nn.Conv2d(params.filters[-1], 1, 1)
         self.dropout = nn.Dropout(params.dropout)
-        self.dense = nn.Linear(params.filters[-1], params.dense)
+        features = params.filters[-1] * (2 if params.pooling == "mean_max" else 1)
+        self.dense = nn.Linear(features, params.dense)
         self.output = nn.Linear(params.dense, CLASSES)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
@@ -61,33 +61,33 @@ class MiningNetwork(nn.Module):
             x = norm(fn.relu(x))
             if number < last:
                 x = fn.max_pool2d(x, 2)
-        if self.pooling == "cells":
-            x = self.dropout(x.flatten(2).transpose(1, 2))
-            return cells_answer(self.output(fn.relu(self.dense(x))))
-        x = self.dropout(pooled(x, self.attention))
+        x = self.dropout(pooled(x, self.pooling, self.attention))
         logits: Tensor = self.output(fn.relu(self.dense(x)))
         return logits
 
 
-def pooled(features: Tensor, attention: nn.Module | None) -> Tensor:
-    """Features ``(patch, feature)`` of ``(patch, feature, y, x)``: mean, or weighted mean.
+def pooled(
+    features: Tensor, pooling: str, attention: nn.Module | None, sign: Tensor | None = None
+) -> Tensor:
+    """Features ``(patch, feature)`` of the features ``(patch, feature, y, x)`` of all places.
 
-    ``attention`` gives each place a score; its softmax over the patch is the place's weight.
+    Parameters
+    ----------
+    pooling
+        "mean" over the places; "mean_max", mean and maximum side by side; "attention".
+    attention
+        Gives each place a score; its softmax over the patch is the place's weight in the mean.
+    sign
+        The maximum is that of the features times this, if given.
     """
-    if attention is None:
-        return features.mean(dim=(2, 3))
-    weight = fn.softmax(attention(features).flatten(2), dim=2)
-    return (features.flatten(2) * weight).sum(dim=2)
-
-
-def cells_answer(logits: Tensor) -> Tensor:
-    """Logits ``(patch, class)`` of the scores ``(patch, cell, class)`` of a patch's cells.
-
-    The log-odds of the patch are the log of the mean of the cells' odds: between mean and maximum.
-    """
-    odds = logits[..., MINE] - logits[..., 1 - MINE]
-    answer = torch.logsumexp(odds, dim=1) - math.log(odds.shape[1])
-    return torch.stack([-answer / 2, answer / 2], dim=1)
+    if attention is not None:
+        weight = fn.softmax(attention(features).flatten(2), dim=2)
+        return (features.flatten(2) * weight).sum(dim=2)
+    mean = features.mean(dim=(2, 3))
+    if pooling == "mean":
+        return mean
+    largest = (features if sign is None else features * sign).amax(dim=(2, 3))
+    return torch.cat([mean, largest], dim=1)
 
 
 def count_parameters(network: nn.Module) -> tuple[int, int]:
@@ -172,6 +172,10 @@ class Folded(nn.Module):
         if self.attention is not None:
             # A constant added to every place's score does not change the softmax.
             self.attention.weight.data *= scale.reshape(1, -1, 1, 1)
+        self.register_buffer("last_sign", scale.sign().reshape(1, -1, 1, 1))
+        if self.pooling == "mean_max":
+            # The maximum is taken before scale and shift, of what grows with the result.
+            scale, shift = torch.cat([scale, scale.abs()]), torch.cat([shift, shift])
         self.dense = nn.Linear(scale.numel(), source.dense.out_features)
         weight, bias = source.dense.weight.double(), source.dense.bias.double()
         self.dense.weight.data = (weight * scale.double()).float()
@@ -190,9 +194,8 @@ class Folded(nn.Module):
                     sign = self.get_buffer(f"sign{number}")
                     x, scale = x * sign, scale.abs()
                 x = fn.max_pool2d(x, 2) * scale + self.get_buffer(f"shift{number}")
-        if self.pooling == "cells":
-            return cells_answer(self.classified(x.flatten(2).transpose(1, 2)))
-        return self.classified(pooled(x, self.attention))
+        sign = self.get_buffer("last_sign")
+        return self.classified(pooled(x, self.pooling, self.attention, sign))
 
     def classified(self, features: Tensor) -> Tensor:
         """Logits of features ``(..., feature)``."""

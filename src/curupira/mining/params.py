@@ -12,7 +12,7 @@ from curupira.presets import Preset
 _PAPER = "Lemes Neto et al. 2025"
 
 RadarBand = Literal["vv", "vh", "pa"]
-SeasonBand = Literal["vv_spread", "vh_spread", "vv_change", "vh_change"]
+SeasonBand = Literal["vv_spread", "vh_spread", "vv_detail", "vh_detail"]
 LandBand = Literal["stream", "slope", "height"]
 BandName = RadarBand | SeasonBand | LandBand
 PaKind = Literal["half_difference", "half_sum", "ratio", "rvi"]
@@ -32,6 +32,7 @@ class BandParams(_Section):
     bands: list[BandName] = Field(
         min_length=1, max_length=10, description=f"Bands in order. Source: {_PAPER}."
     )
+    dates: int = Field(ge=1, le=60, description=f"Dates of an image. Source: {_PAPER}.")
     pa: PaKind = Field(description=f"Formula of the third band. Source: {_PAPER}.")
     lee: LeeKind = Field(description=f"Lee on linear power, on dB, or none. Source: {_PAPER}.")
     lee_window: int = Field(ge=3, le=15, description=f"Side, pixels, odd. Source: {_PAPER}.")
@@ -43,12 +44,9 @@ class BandParams(_Section):
             raise ValueError("a band is named twice")
         if self.lee_window % 2 == 0:
             raise ValueError("lee_window must be odd")
+        if self.dates == 1 and any(name in get_args(SeasonBand) for name in self.bands):
+            raise ValueError("spread and detail need a composite of several dates")
         return self
-
-    @property
-    def several_dates(self) -> bool:
-        """Whether a band needs a composite of several dates."""
-        return any(name in get_args(SeasonBand) for name in self.bands)
 
     @property
     def others(self) -> list[BandName]:
@@ -69,6 +67,17 @@ class PatchParams(_Section):
     )
     pixel_m: float = Field(ge=1, le=100, description=f"Ground size, metres. Source: {_PAPER}.")
     missing_share: float = Field(ge=0, le=0.5, description="Largest share missing. Source: own.")
+    composites: int = Field(
+        ge=1, le=1000, description="Composites of each point, of other dates each. Source: own."
+    )
+    shift_px: int = Field(
+        ge=0, le=256, description="Farthest shift of a composite's patch, pixels. Source: own."
+    )
+
+    @property
+    def reach_m(self) -> float:
+        """Side of the ground that the patches of a point may lie on, metres."""
+        return (self.size_px + 2 * self.shift_px) * self.pixel_m
 
     @property
     def size_m(self) -> float:
@@ -84,9 +93,9 @@ class NetworkParams(_Section):
     )
     dense: int = Field(ge=1, le=4096, description=f"Units of the dense layer. Source: {_PAPER}.")
     dropout: float = Field(ge=0, le=0.95, description=f"Dropout before it. Source: {_PAPER}.")
-    pooling: Literal["mean", "attention", "cells"] = Field(
-        description="How features of all places become one: their mean, weighted by a learned "
-        f"attention, or every cell scored by itself and the scores pooled. Source: {_PAPER}."
+    pooling: Literal["mean", "mean_max", "attention"] = Field(
+        description="How features of all places become one: their mean, mean and maximum, or "
+        f"weighted by a learned attention. Source: {_PAPER}."
     )
     norm_momentum: float = Field(ge=0.001, le=1, description="Weight of a batch. Source: own.")
     norm_epsilon: float = Field(ge=0, le=0.1, description="Added to the variance. Source: own.")
@@ -136,9 +145,9 @@ class ClassifyParams(_Section):
 
     threshold: float = Field(ge=0, le=1, description=f"A mine is above it. Source: {_PAPER}.")
     stride_px: int = Field(ge=1, le=512, description=f"Window step, pixels. Source: {_PAPER}.")
-    squares: Literal["quarters", "whole"] = Field(
-        description="A hit becomes four squares, the quarters of its window, or one, the window. "
-        f"Source: {_PAPER}."
+    squares: Literal["quarters", "whole", "shared"] = Field(
+        description="A hit becomes four squares, the quarters of its window, or one, the window; "
+        f"shared: a square is scored by all windows over it. Source: {_PAPER}."
     )
     merge_overlap: float = Field(
         ge=0.5, le=1, description=f"Squares sharing so much are one. Source: {_PAPER}."
@@ -179,13 +188,6 @@ class MiningParams(BaseModel):
                 f"unknown section [{unknown[0]}]",
                 where=f"preset {preset.name}",
                 remedy=f"a mining preset has {', '.join(cls.model_fields)}",
-            )
-        pooling = preset.section("network").get("pooling")
-        if pooling == "cells" and preset.section("training").get("calibrate"):
-            raise ConfigError(
-                "no temperature is fitted where every cell has a score of its own",
-                where=f"preset {preset.name}",
-                remedy="set calibrate = false, or another pooling",
             )
         return cls(
             bands=_read(BandParams, preset, "bands"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -131,11 +132,23 @@ def _unique(frame: gpd.GeoDataFrame, where: str) -> gpd.GeoDataFrame:
     return frame[~place.duplicated()].reset_index(drop=True)
 
 
-def patch_window(x: float, y: float, grid: GeoBox, size_px: int) -> Window:
-    """Window of ``size_px`` pixels whose centre is nearest to a point of the grid's CRS."""
+def patch_window(
+    x: float, y: float, grid: GeoBox, size_px: int, shift: tuple[int, int] = (0, 0)
+) -> Window:
+    """Window of ``size_px`` pixels whose centre is nearest to a point of the grid's CRS.
+
+    ``shift`` moves it by so many rows and columns.
+    """
     column, row = ~grid.affine * (x, y)
-    top, left = round(row - size_px / 2), round(column - size_px / 2)
+    top, left = round(row - size_px / 2) + shift[0], round(column - size_px / 2) + shift[1]
     return Window(top, top + size_px, left, left + size_px)
+
+
+def shift_of(scene: str, point: int, farthest: int) -> tuple[int, int]:
+    """Rows and columns, ``farthest`` at most either way, as one draws them: always the same."""
+    rng = np.random.default_rng([zlib.crc32(scene.encode()), point])
+    rows, columns = rng.integers(-farthest, farthest, size=2, endpoint=True).tolist()
+    return rows, columns
 
 
 def extract(
@@ -172,7 +185,8 @@ def extract(
         if not (left <= where.x <= right and bottom <= where.y <= top):
             dropped.outside += 1
             continue
-        window = patch_window(where.x, where.y, scene.grid, params.size_px)
+        shift = shift_of(scene.name, int(number), params.shift_px)
+        window = patch_window(where.x, where.y, scene.grid, params.size_px, shift)
         if window.intersect(whole) != window:
             dropped.edge += 1
             continue

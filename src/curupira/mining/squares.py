@@ -1,4 +1,4 @@
-"""From windows to squares: four a hit, those that coincide merged (the paper's Figure 5). Pure."""
+"""From windows to squares: four a hit, merged (the paper's Figure 5), or scored by all. Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ import numpy.typing as npt
 import shapely
 from scipy.spatial import cKDTree
 
+from curupira.errors import ConfigError
 from curupira.mining.params import ClassifyParams
 from curupira.mining.windows import WindowMap
 
 FloatArray = npt.NDArray[np.float64]
-Kind = Literal["quarters", "whole"]
+Kind = Literal["quarters", "whole", "shared"]
+#: Probabilities nearer to 0 or 1 count as this far from it.
+_CERTAIN = 1e-6
 #: Overlap is compared up to rounding of coordinates of millions of metres.
 _ROUNDING = 1e-6
 
@@ -33,14 +36,24 @@ def squares_of(
     merge_overlap
         Squares that share at least this part of their area become one.
     squares
-        "quarters": four of each window, as the paper; "whole": the window itself.
+        "quarters": four of each window, as the paper; "whole": the window itself; "shared": every
+        square of a step's side, with the mean log odds of the windows over it. A mine fills all
+        windows over its own square, and only some of those over the square beside it.
 
     Returns
     -------
     GeoDataFrame
-        In the scene's CRS, side half a window or a window: ``probability`` (highest of the windows
-        that made the square) and ``n_windows`` (how many), most probable first.
+        In the scene's CRS, side half a window, a window or a step: ``probability`` (highest of the
+        windows that made the square; "shared": of them all) and ``n_windows`` (how many), most
+        probable first.
+
+    Raises
+    ------
+    ConfigError
+        If squares are shared and the step does not divide the window.
     """
+    if squares == "shared":
+        return _shared(found, threshold)
     x, y = found.centres()
     hit = found.probability > threshold
     side = found.size_px * abs(found.scene.affine.a)
@@ -56,6 +69,37 @@ def squares_of(
     boxes = shapely.box(kept[:, 0] - half, kept[:, 1] - half, kept[:, 0] + half, kept[:, 1] + half)
     return gpd.GeoDataFrame(
         {"probability": score, "n_windows": count}, geometry=boxes, crs=str(found.scene.crs)
+    )
+
+
+def _shared(found: WindowMap, threshold: float) -> gpd.GeoDataFrame:
+    p = np.clip(found.probability.astype(np.float64), _CERTAIN, 1 - _CERTAIN)
+    odds = np.log(p / (1 - p))
+    across, rest = divmod(found.size_px, found.stride_px)
+    if rest:
+        raise ConfigError(
+            f"a step of {found.stride_px} pixels does not divide the window of {found.size_px}",
+            where="squares",
+            remedy='take half the window, or squares = "quarters"',
+        )
+    rows, columns = odds.shape
+    total = np.zeros((rows + across - 1, columns + across - 1))
+    count = np.zeros(total.shape, dtype=np.int64)
+    for down in range(across):
+        for right in range(across):
+            place = np.s_[down : down + rows, right : right + columns]
+            total[place] += np.nan_to_num(odds)
+            count[place] += ~np.isnan(odds)
+    probability = 1 / (1 + np.exp(-total / np.maximum(count, 1)))
+    row, column = np.nonzero((count > 0) & (probability > threshold))
+    order = np.argsort(-probability[row, column], kind="stable")
+    row, column = row[order], column[order]
+    side = found.stride_px * found.scene.affine.a
+    left, top = found.scene.affine.c + column * side, found.scene.affine.f - row * side
+    return gpd.GeoDataFrame(
+        {"probability": probability[row, column], "n_windows": count[row, column]},
+        geometry=shapely.box(left, top - side, left + side, top),
+        crs=str(found.scene.crs),
     )
 
 

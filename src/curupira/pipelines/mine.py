@@ -19,6 +19,7 @@ from curupira.mining.params import BandParams, MiningParams, PatchParams
 from curupira.mining.scene import RadarScene, Radiometry, Scale
 from curupira.mining.splits import split_patches
 from curupira.mining.squares import drop_lone, squares_of
+from curupira.mining.windows import WindowMap
 from curupira.pipelines.mine_patches import read_aoi, read_patches
 from curupira.pipelines.mine_scenes import open_images
 from curupira.pipelines.outputs import fresh_folder, write_geojson, write_gpkg
@@ -78,7 +79,7 @@ def train_model(
     data, bands, sizes = read_patches(patches)
     chosen = _for_patches(preset, bands, sizes)
     params = MiningParams.from_preset(chosen)
-    learn, check = split_patches(data.index, params.split, size_m=params.patches.size_m, seed=seed)
+    learn, check = split_patches(data.index, params.split, size_m=params.patches.reach_m, seed=seed)
     with fresh_folder(out, CARD, force=force) as folder:
         trained = train.fit(
             data,
@@ -213,14 +214,7 @@ def classify(
         "model": f"{model.card.preset} {model.card.weights_sha256[:12]}",
     }
     if probability is not None:
-        write_cog(
-            probability,
-            found.probability[None],
-            found.grid,
-            nodata=float("nan"),
-            descriptions=["probability of a mine"],
-            tags=tags,
-        )
+        _write_map(found, probability, tags)
     write_squares(squares, out, threshold, tags)
     return ClassifySummary(
         windows=int(np.isfinite(found.probability).sum()),
@@ -237,6 +231,17 @@ def _one_image(images: list[RadarScene]) -> RadarScene:
             remedy="classify one scene at a time",
         )
     return images[0]
+
+
+def _write_map(found: WindowMap, out: Path, tags: dict[str, str]) -> None:
+    write_cog(
+        out,
+        found.probability[None],
+        found.grid,
+        nodata=float("nan"),
+        descriptions=["probability of a mine"],
+        tags=tags,
+    )
 
 
 def write_squares(

@@ -11,9 +11,9 @@ from odc.geo.geobox import GeoBox
 
 from curupira.blocks import Window
 from curupira.config import Workspace
-from curupira.errors import ConfigError
+from curupira.errors import ConfigError, InputError
 from curupira.mining.card import ModelCard
-from curupira.mining.composite import composite
+from curupira.mining.composite import composite, evenly
 from curupira.mining.params import MiningParams
 from curupira.mining.scene import FloatArray, RadarScene
 from curupira.pipelines import sourcing
@@ -22,8 +22,8 @@ from curupira.records import Acquisition, Scene
 from curupira.sources.raster import read_band
 from curupira.units import to_db
 
-#: A composite is of the last acquisition in each of so many times of so many days.
-_PERIODS, _PERIOD_DAYS = 12, 30
+#: A composite is of acquisitions of so many days.
+_YEAR = timedelta(days=365)
 
 
 class Model(Protocol):
@@ -88,10 +88,11 @@ class MiningImages:
         InputError
             If a composite is wanted and there are too few dates.
         """
-        if not self.bands.several_dates:
+        if self.bands.dates == 1:
             image = self._one(acquisition)
         else:
-            image = composite([self._one(a) for a in _year(acquisition, known)])
+            chosen = _year(acquisition, known, self.bands.dates)
+            image = composite([self._one(a) for a in chosen])
         return add_land(image, self.streams, self.dem)
 
     def _one(self, acquisition: Acquisition) -> RadarScene:
@@ -120,13 +121,19 @@ def _grid(monitoring: GeoBox, params: MiningParams) -> GeoBox:
     return GeoBox.from_bbox(outer, crs=str(monitoring.crs), shape=(rows, columns))
 
 
-def _year(acquisition: Acquisition, known: Sequence[Acquisition]) -> list[Acquisition]:
-    """The acquisition and the last one of its orbit in each month of the year before it."""
-    chosen: dict[int, Acquisition] = {}
-    for a in sorted(known, key=lambda a: a.acquired):
-        age = acquisition.acquired - a.acquired
-        period = age // timedelta(days=_PERIOD_DAYS)
-        if a.relative_orbit == acquisition.relative_orbit and 0 <= period < _PERIODS:
-            chosen[period] = a
-    chosen[0] = acquisition
-    return sorted(chosen.values(), key=lambda a: a.acquired)
+def _year(acquisition: Acquisition, known: Sequence[Acquisition], dates: int) -> list[Acquisition]:
+    """The acquisition and others of its orbit evenly over the year before it, ``dates`` in all."""
+    before = [
+        a
+        for a in known
+        if a.relative_orbit == acquisition.relative_orbit
+        and timedelta(0) < acquisition.acquired - a.acquired < _YEAR
+    ]
+    if len(before) + 1 < dates:
+        raise InputError(
+            f"{len(before) + 1} dates of its orbit in a year, but the model looks at {dates}",
+            where=acquisition.acquisition_id,
+            remedy="wait for more, load older scenes, or name a model of fewer dates",
+        )
+    ordered = sorted(before, key=lambda a: a.acquired)
+    return evenly([*ordered, acquisition], dates)

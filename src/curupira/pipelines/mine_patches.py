@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from curupira.mining.dataset import PatchSet
 
 INDEX, RECIPE = "patches.parquet", "patches.json"
-FORMAT = 1
+FORMAT = 2
 _SHEET_ROWS = 6
 #: What training asks of the index.
 _COLUMNS = ("file", "point", "scene", "label", "bounds", "geometry")
@@ -81,7 +81,15 @@ def make_patches(
     params = MiningParams.from_preset(preset)
     area = read_aoi(aoi)
     labelled = read_points(read_vector(points), where=str(points), area=area)
-    opened = open_images(scenes, scale, params, radiometry=radiometry, streams=streams, dem=dem)
+    opened = open_images(
+        scenes,
+        scale,
+        params,
+        composites=params.patches.composites,
+        radiometry=radiometry,
+        streams=streams,
+        dem=dem,
+    )
     dropped = Dropped()
     with fresh_folder(out, RECIPE, force=force) as folder:
         rows: list[dict[str, Any]] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from rasterio.windows import Window as RasterWindow
 
 from curupira.blocks import Window
 from curupira.errors import ConfigError, InputError
-from curupira.mining.composite import coarsen, composite
+from curupira.mining.composite import at_random, coarsen, composite, evenly
 from curupira.mining.params import MiningParams
 from curupira.mining.scene import (
     FloatArray,
@@ -59,14 +59,17 @@ def open_images(
     scale: Scale,
     params: MiningParams,
     *,
+    composites: int = 1,
     radiometry: Radiometry = "gamma0",
     streams: Path | None = None,
     dem: Path | None = None,
 ) -> list[RadarScene]:
-    """What a model looks at: every image by itself, or one composite of them all.
+    """What a model looks at: every image by itself, or composites of its number of dates.
 
-    Pixels that go a whole number of times into the model's are averaged (linear power). Streams and
-    heights, where given, become bands of every image.
+    The first composite is of dates evenly over all, the newest among them; the others, up to
+    ``composites``, of one date at random out of each part of the time. Pixels that go a whole
+    number of times into the model's are averaged (linear power). Streams and heights, where given,
+    become bands of every image.
 
     Raises
     ------
@@ -91,10 +94,27 @@ def open_images(
                 remedy="give images of one kind",
             )
         opened.append(scene)
-    if params.bands.several_dates:
-        # The composite is named after its last date.
-        opened = [composite(sorted(opened, key=lambda scene: scene.day or date.min))]
+    if params.bands.dates > 1:
+        opened = _composites(opened, params.bands.dates, composites)
     return [add_land(scene, streams, dem) for scene in opened]
+
+
+def _composites(scenes: Sequence[RadarScene], dates: int, number: int) -> list[RadarScene]:
+    if len(scenes) < dates:
+        raise InputError(
+            f"{len(scenes)} dates, but the model looks at {dates}",
+            where=scenes[0].name if scenes else "scenes",
+            remedy="give --scene once for each date of a year, as many as the preset's dates",
+        )
+    ordered = sorted(scenes, key=lambda scene: scene.day or date.min)
+    made = [composite(evenly(ordered, dates))]
+    if len(ordered) == dates:
+        return made
+    rng = np.random.default_rng(0)
+    for n in range(2, number + 1):
+        drawn = composite(at_random(ordered, dates, rng))
+        made.append(replace(drawn, name=f"{drawn.name}_{n}"))
+    return made
 
 
 def _at_pixel(scene: RadarScene, pixel_m: float) -> RadarScene:
