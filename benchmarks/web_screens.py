@@ -25,7 +25,7 @@ from web_load import FLAGS, NOW, PASSWORD, ROOT, Server, served
 
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 #: Colours of a kept picture, and its longest side.
-COLOURS, MOST_PX = 64, 840
+COLOURS, MOST_PX = 256, 840
 
 
 def operator(folder: Path) -> None:
@@ -51,10 +51,12 @@ def opened(browser: Browser, server: Server, language: str, size: dict[str, int]
 def keep(page: Page, path: Path) -> None:
     """The page as it is once its maps are drawn, in few colours."""
     page.wait_for_load_state("networkidle")
-    expect(page.locator(".maplibregl-map[aria-busy=true]")).to_have_count(0, timeout=60_000)
+    expect(page.locator("[aria-busy=true]")).to_have_count(0, timeout=60_000)
     shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     shot.thumbnail((MOST_PX, MOST_PX))
-    shot.quantize(COLOURS).save(path, optimize=True)
+    # The usual method gives rare colours away: outlines, flags.
+    few = shot.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(path, optimize=True)
     print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
 
 

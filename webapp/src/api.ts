@@ -1,14 +1,15 @@
 /** The only module that speaks with the server. */
 import { stretchQuery } from "./stretch";
 import type { Polygon } from "geojson";
+import type { Dashboard, Optical } from "./dashtypes";
 import type {
   Acquisition,
   Ballot,
   Config,
-  Dashboard,
   Dispute,
   Evidence,
-  Optical, OpticalImage, Queue,
+  OpticalImage,
+  Queue,
   SampleDay,
   Series,
   Session,

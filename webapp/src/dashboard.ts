@@ -6,7 +6,7 @@ import { field, fill, h } from "./dom";
 import { number, percent, t, tc } from "./i18n";
 import { remember } from "./router";
 import { anyTable, cell } from "./tables";
-import type { Agreement, Dashboard, Lead, Optical } from "./types";
+import type { Agreement, Dashboard, Lead, Optical } from "./dashtypes";
 import type { Context, View } from "./view";
 
 /** Shown as tables, in this order. */

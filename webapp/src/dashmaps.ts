@@ -6,7 +6,8 @@ import { legend } from "./charts";
 import { h } from "./dom";
 import { number, t, tc } from "./i18n";
 import { navigate } from "./router";
-import type { Category, Config, Dashboard, FieldPoint } from "./types";
+import type { Category, Dashboard, FieldPoint } from "./dashtypes";
+import type { Config } from "./types";
 
 const CATEGORY_COLOURS: Record<Category, string> = {
   agreement: "#1d6b52",

@@ -2,7 +2,7 @@
 import { table } from "./charts";
 import { h } from "./dom";
 import { number, t, tc } from "./i18n";
-import type { Estimate } from "./types";
+import type { Estimate } from "./dashtypes";
 
 type Row = Record<string, unknown>;
 

@@ -40,6 +40,11 @@ from curupira.serve.sessions import Limiter, Sessions
 from curupira.serve.site import Person, Site
 from curupira.store.session import Store
 
+#: Modules of routes, in the order of the API's description; pages last.
+PARTS = (
+    *(auth, warning_routes, review, operate, tiles, optical),
+    *(features, dashboard, candidates, health, pages),
+)
 #: Zoom of the map that is read at the start: a state.
 WARM_ZOOM = 6
 STATIC = Path(__file__).parent / "static"
@@ -103,19 +108,13 @@ def create_app(
         limiter=Limiter(params.login_tries),
         now=now,
     )
-    parts = (
-        auth,
-        warning_routes,
-        review,
-        operate,
-        tiles,
-        optical,
-        features,
-        dashboard,
-        candidates,
-        health,
-    )
-    for part in (*parts, pages):
+    _equip(app)
+    return app
+
+
+def _equip(app: FastAPI) -> None:
+    """Routes, files, the guard before them, and what errors are answered with."""
+    for part in PARTS:
         app.include_router(part.router)
     if STATIC.is_dir():
         app.mount("/static", StaticFiles(directory=STATIC), name="static")
@@ -123,7 +122,6 @@ def create_app(
     app.add_exception_handler(CurupiraError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(StarletteHTTPException, _refused)
-    return app
 
 
 def warm(site: Site) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -12,11 +12,13 @@ import shapely
 from fastapi import Depends, Query
 
 from curupira.codes import IntensityClass, Status, Verdict
+from curupira.errors import ConfigError
 from curupira.pipelines.overlay import OF_LAYER
 from curupira.serve.site import Asking, Person, Site, SiteHere
 from curupira.store.search import Search
 from curupira.store.tables import WarningRow
 from curupira.store.warning import COLUMNS, check_bbox
+from curupira.units import parse_time
 
 #: Years that a time of the database can be compared with.
 _FIRST, _LAST = date(1900, 1, 1), date(9000, 1, 1)
@@ -74,6 +76,34 @@ def numbers(text: str) -> list[float]:
         except ValueError:
             found.append(math.nan)
     return found
+
+
+def interval(text: str | None) -> tuple[datetime | None, datetime | None]:
+    """A ``datetime`` parameter: an instant, a day, or ``start/end`` with ``..`` for open."""
+    if not text:
+        return None, None
+    first, slash, last = text.partition("/")
+    if not slash:
+        return _moment(first, end=False), _moment(first, end=True)
+    start = None if first in ("", "..") else _moment(first, end=False)
+    end = None if last in ("", "..") else _moment(last, end=True)
+    if start is not None and end is not None and start > end:
+        raise ConfigError(f"{text!r} ends before it starts", where="datetime", remedy="swap them")
+    return start, end
+
+
+def _moment(text: str, *, end: bool) -> datetime:
+    try:
+        if len(text) == 10:
+            day = datetime.fromisoformat(text).replace(tzinfo=UTC)
+            return datetime.combine(day, time.max, UTC) if end else day
+        found = parse_time(text, where="datetime")
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(
+            f"{text!r} is no time", where="datetime", remedy="write RFC 3339, e.g. 2024-06-01"
+        ) from error
+    # Stored times have milliseconds; an instant means its whole second.
+    return found + timedelta(milliseconds=999) if end and not found.microsecond else found
 
 
 def _clean(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 
 from curupira.errors import ConfigError
 from curupira.pipelines.review import MissingError
-from curupira.serve.filters import fields, geojson, numbers, withheld_columns
+from curupira.serve.filters import fields, geojson, interval, numbers, withheld_columns
 from curupira.serve.routes.warning import visible
 from curupira.serve.site import Asking, Person, Site, SiteHere
 from curupira.store import edit as edits
@@ -20,7 +20,6 @@ from curupira.store import search as searches
 from curupira.store.search import Search
 from curupira.store.tables import WarningRow
 from curupira.store.warning import COLUMNS, check_bbox
-from curupira.units import parse_time
 
 
 def _no_other(request: Request) -> None:
@@ -273,34 +272,6 @@ def _value(name: str, text: str) -> Any:
             raise ConfigError(f"{text!r} is no whole number", where=name, remedy="give one")
         return int(text)
     return text.replace("\x00", "")
-
-
-def interval(text: str | None) -> tuple[datetime | None, datetime | None]:
-    """A ``datetime`` parameter: an instant, a day, or ``start/end`` with ``..`` for open."""
-    if not text:
-        return None, None
-    first, slash, last = text.partition("/")
-    if not slash:
-        return _moment(first, end=False), _moment(first, end=True)
-    start = None if first in ("", "..") else _moment(first, end=False)
-    end = None if last in ("", "..") else _moment(last, end=True)
-    if start is not None and end is not None and start > end:
-        raise ConfigError(f"{text!r} ends before it starts", where="datetime", remedy="swap them")
-    return start, end
-
-
-def _moment(text: str, *, end: bool) -> datetime:
-    try:
-        if len(text) == 10:
-            day = datetime.fromisoformat(text).replace(tzinfo=UTC)
-            return datetime.combine(day, time.max, UTC) if end else day
-        found = parse_time(text, where="datetime")
-    except (ValueError, OverflowError) as error:
-        raise ConfigError(
-            f"{text!r} is no time", where="datetime", remedy="write RFC 3339, e.g. 2024-06-01"
-        ) from error
-    # Stored times have milliseconds; an instant means its whole second.
-    return found + timedelta(milliseconds=999) if end and not found.microsecond else found
 
 
 def _stamp(moment: datetime) -> str:
