@@ -100,7 +100,7 @@ def stable_images(
         np.where(keep, np.cumsum(keep) - 1, -1),
         out,
         factor,
-        level,
+        level.ravel(),
     )
     for image in out if quegan_yu else ():
         np.multiply(image, factor, out=image)
@@ -128,14 +128,14 @@ def _stabilise_pair(
     """Take the season out of ``width`` pixels at p0 of (t, pixel), into the ring at ``first``."""
     wide()
     fitted = scratch(3 * pitch).reshape(pitch // LANES, 3, LANES)
-    stable = scratch(LANES)
+    stable, sums = scratch(LANES), np.empty((6, LANES), np.float64)
     for t in range(stack.shape[0]):
         target = ring[t, first:]
         to_octaves(stack[t, p0:], target, width, unit)
         for i in range(width, pitch):
             target[i] = np.float32(0)
     for k in range(pitch // LANES):
-        fit_strip(ring, first + k * LANES, design, used, gram, fitted[k])
+        fit_strip(ring, first + k * LANES, design, used, gram, sums, fitted[k])
         keep_level(fitted[k])
     for t in range(stack.shape[0]):
         for k in range(pitch // LANES):
@@ -168,11 +168,10 @@ def _core(
 ) -> None:
     wide()
     dates = stack.shape[0]
-    height, span = level.shape
+    height, span = factor.shape
     pitch = (2 * span + LANES - 1) // LANES * LANES
     ring = scratch(dates * _PAIRS * pitch).reshape(dates, _PAIRS * pitch)
     wires = scratch((learned.shape[0] + 2) * LANES).reshape(learned.shape[0] + 2, LANES)
-    levels = level.reshape(-1)
     pairs = (height + 1) // 2
     for pair in range(pairs + 1):
         if pair < pairs:
@@ -181,7 +180,7 @@ def _core(
             _stabilise_pair(stack, unit, p0, size, design, used, gram, ring, first, pitch)
             if learned.shape[0] > 0:
                 for k in range(0, size, LANES):
-                    target = levels[p0 + k : p0 + size]
+                    target = level[p0 + k : p0 + size]
                     level_strip(ring, first + k, learned, middle, minimum, wires, target)
             if not quegan_yu:
                 _keep_pair(ring, first, slot, y, out)

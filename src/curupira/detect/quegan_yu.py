@@ -152,7 +152,7 @@ def _accumulate(
         kept[lane] = np.float32(np.nan) if np.isnan(value) else level
 
 
-@piece
+@inlined
 def _store_factor(total: Float32, count: Float32, row: Float32) -> None:
     for lane in range(min(LANES, row.shape[0])):
         n = count[lane]
@@ -180,8 +180,7 @@ def filter_pair(
     strips = (width + LANES - 1) // LANES
     flat, ordered = scratch(PAIR_ROWS * PITCH), scratch(4 * PITCH)
     strip = flat.reshape(PAIR_ROWS, PITCH)
-    filled = scratch(PAIR_ROWS * PITCH).reshape(PAIR_ROWS, PITCH)
-    medians, lower = scratch(2 * LANES), scratch(2 * LANES)
+    filled, medians, lower = scratch(PAIR_ROWS * PITCH), scratch(2 * LANES), scratch(2 * LANES)
     gone, work = scratch(2 * LANES).reshape(2, LANES), scratch(2 * LANES).reshape(2, LANES)
     wires = scratch(25 * LANES).reshape(25, LANES)
     touched = np.empty(LANES, np.int64)

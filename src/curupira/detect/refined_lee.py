@@ -21,6 +21,7 @@ from curupira.detect.lanes import (
     TAIL,
     Float32,
     border_index,
+    inlined,
     kernel,
     load_strip,
     piece,
@@ -34,7 +35,6 @@ from curupira.errors import InputError
 
 Side = Literal["scripts", "nearest"]
 Index = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 _HALO = 3
 #: Rows of a strip that are filtered together, so that their samples are computed once.
@@ -195,7 +195,7 @@ def _sum_samples(values: Float32, column: Float32, out: Float32) -> None:
         out[i] = column[i] + one[i] + two[i]
 
 
-@piece
+@inlined
 def _compare_samples(total: Float32, squares: Float32, share: Float32) -> None:
     """Turn sums of samples into means and variance / mean^2, in place; NaN and +inf if empty."""
     wide()
@@ -209,9 +209,9 @@ def _compare_samples(total: Float32, squares: Float32, share: Float32) -> None:
         squares[i] = np.float32(np.inf) if np.isnan(m) else ratio
 
 
-@piece
-def _split(strip: Float32, valid: Float32, holes: BoolArray) -> None:
-    """Put 0 for NaN, and into ``valid`` 1 for a value and 0 for NaN; ``holes``: rows with NaN."""
+@inlined
+def _split(strip: Float32, valid: Float32, holes: Float32) -> None:
+    """Put 0 for NaN, and into ``valid`` 1 for a value and 0 for NaN; ``holes``: NaN of each row."""
     wide()
     for r in range(strip.shape[0]):
         row, known = strip[r], valid[r * _PITCH :]
@@ -221,10 +221,10 @@ def _split(strip: Float32, valid: Float32, holes: BoolArray) -> None:
             missing = np.int32(missing + np.int32(np.isnan(value)))
             known[x] = np.float32(0) if np.isnan(value) else np.float32(1)
             row[x] = np.float32(0) if np.isnan(value) else value
-        holes[r] = missing > 0
+        holes[r] = np.float32(missing)
 
 
-@piece
+@inlined
 def _square(values: Float32, squares: Float32) -> None:
     wide()
     for i in range(values.shape[0]):
@@ -247,7 +247,7 @@ def _lee_strips(
     values = scratch((_ROWS + 2 * _HALO) * _PITCH)
     strip = values.reshape(_ROWS + 2 * _HALO, _PITCH)
     squares, valid = scratch(values.size), scratch(values.size)
-    holes = np.zeros(_ROWS + 2 * _HALO, np.bool_)
+    holes = scratch(_ROWS + 2 * _HALO)
     column = scratch(_SAMPLES + 2)
     means, ratios, shares = scratch(_SAMPLES), scratch(_SAMPLES), scratch(_SAMPLES)
     sums = scratch(13 * _PITCH)
@@ -283,7 +283,10 @@ def _lee_strips(
                 _columns((squares[top:], sums))
                 _chosen((sums, window, power))
                 known, part = all_valid, whole
-                if gaps and holes[r : r + 7].sum() > 0:
+                missing = np.float32(0)
+                for k in range(7 if gaps else 0):
+                    missing += holes[r + k]
+                if missing > np.float32(0):
                     _columns((valid[top:], sums))
                     _chosen((sums, window, share))
                     _invert(share)

@@ -19,6 +19,7 @@ from curupira.detect.lanes import (
     balance_missing,
     exchange,
     exp2,
+    inlined,
     kernel,
     log2,
     pick_median,
@@ -214,11 +215,14 @@ def fit_strip(
     design: Float32,
     used: npt.NDArray[np.int64],
     gram: npt.NDArray[np.float64],
+    sums: npt.NDArray[np.float64],
     coefficients: Float32,
 ) -> None:
-    """Least squares of the strip at x0 of (t, pixel) into ``coefficients`` (3, lane)."""
+    """Least squares of the strip at x0 of (t, pixel) into ``coefficients`` (3, lane).
+
+    ``sums`` (6, lane) is scratch.
+    """
     wide()
-    sums = np.empty((6, LANES), np.float64)
     # The normal matrix of all dates is known; only what a missing value takes from it is counted.
     for lane in range(LANES):
         sums[0, lane] = gram[0, 0]
@@ -255,7 +259,7 @@ def fit_strip(
     _solve(sums, coefficients)
 
 
-@piece
+@inlined
 def _solve(sums: npt.NDArray[np.float64], coefficients: Float32) -> None:
     """Solve the 3 x 3 normal equations of each lane; NaN where they are ill-conditioned."""
     wide()
@@ -343,20 +347,24 @@ def to_octaves(source: Any, target: Float32, width: int, unit: int) -> None:
             target[i] = source[i] / DB_PER_OCTAVE
 
 
-@piece
+@inlined
 def take_out(
     octaves: Float32, fit: Float32, cosine: np.float32, sine: np.float32, unit: int, out: Float32
 ) -> None:
     """Remove the season of one date from a strip; linear power, or dB if ``unit`` says so."""
     wide()
     level, along, across = fit[0], fit[1], fit[2]
-    for lane in range(LANES):
-        season = level[lane] + along[lane] * cosine + across[lane] * sine
-        value = octaves[lane] - season
-        out[lane] = value * DB_PER_OCTAVE if unit == DB else exp2(value)
+    if unit == DB:
+        for lane in range(LANES):
+            season = level[lane] + along[lane] * cosine + across[lane] * sine
+            out[lane] = (octaves[lane] - season) * DB_PER_OCTAVE
+    else:
+        for lane in range(LANES):
+            season = level[lane] + along[lane] * cosine + across[lane] * sine
+            out[lane] = exp2(octaves[lane] - season)
 
 
-@piece
+@inlined
 def keep_level(fit: Float32) -> None:
     """Let the harmonic alone be taken out; through it, ill-conditioned pixels become NaN."""
     for lane in range(LANES):
@@ -383,6 +391,7 @@ def _stabilise_strips(
     octaves = scratch(dates * _CHUNK).reshape(dates, _CHUNK)
     wires = scratch(used.shape[0] * LANES).reshape(used.shape[0], LANES)
     work = scratch(2 * LANES).reshape(2, LANES)
+    sums = np.empty((6, LANES), np.float64)
     fitted = scratch(3 * _CHUNK).reshape(_CHUNK // LANES, 3, LANES)
     for first in range(0, pixels, _CHUNK):
         p0 = min(first, pixels - LANES)
@@ -395,7 +404,7 @@ def _stabilise_strips(
             if known:
                 _copy_fit(kept[:, p0 + x0 :], fitted[k])
                 continue
-            fit_strip(octaves, x0, design, used, gram, fitted[k])
+            fit_strip(octaves, x0, design, used, gram, sums, fitted[k])
             if median:
                 _recentre_strip(octaves, x0, used, network, wires, work, fitted[k, 0])
             else:
@@ -403,7 +412,7 @@ def _stabilise_strips(
             if kept.shape[1] > 0:
                 _copy_fit(fitted[k], kept[:, p0 + x0 :])
         for t in range(dates):
+            c, s = design[t, 1], design[t, 2]
             for k in range(strips):
                 x0 = min(k * LANES, width - LANES)
-                c, s = design[t, 1], design[t, 2]
                 take_out(octaves[t, x0:], fitted[k], c, s, unit, out[t, p0 + x0 :])

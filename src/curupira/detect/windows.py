@@ -79,15 +79,15 @@ def median5_pair_gaps(
 ) -> None:
     """`median5_pair` of a strip (PAIR_ROWS, PITCH) with NaN: right where a window misses up to two.
 
-    ``filled`` (as the strip), ``columns`` and ``lower`` are scratch. ``gone`` (2, LANES) receives
-    how many each window misses.
+    ``filled`` (as the strip, flat), ``columns`` and ``lower`` are scratch. ``gone`` (2, LANES)
+    receives how many each window misses.
     """
     wide()
-    flat = filled.reshape(-1)
+    rows = filled.reshape(PAIR_ROWS, PITCH)
     counts = columns.reshape(4, PITCH)[:2]
     counts[:] = np.float32(0)
     for r in range(PAIR_ROWS):
-        source, target = strip[r], filled[r]
+        source, target = strip[r], rows[r]
         for i in range(LANES + 4):
             value = source[i]
             target[i] = np.float32(np.inf) if np.isnan(value) else value
@@ -100,8 +100,8 @@ def median5_pair_gaps(
         for lane in range(LANES):
             pairs = (count[lane] + count[lane + 1]) + (count[lane + 2] + count[lane + 3])
             total[lane] = pairs + count[lane + 4]
-    sort_columns((flat, columns))
-    _median5_gaps((flat, columns, medians, lower))
+    sort_columns((filled, columns))
+    _median5_gaps((filled, columns, medians, lower))
     for k in range(2):
         below, middle, missing = lower[k * LANES :], medians[k * LANES :], gone[k]
         for lane in range(LANES):
