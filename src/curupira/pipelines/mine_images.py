@@ -91,7 +91,7 @@ class MiningImages:
         if self.bands.dates == 1:
             image = self._one(acquisition)
         else:
-            chosen = _year(acquisition, known, self.bands.dates)
+            chosen = year_before(acquisition, known, self.bands.dates)
             image = composite([self._one(a) for a in chosen])
         return add_land(image, self.streams, self.dem)
 
@@ -121,12 +121,21 @@ def _grid(monitoring: GeoBox, params: MiningParams) -> GeoBox:
     return GeoBox.from_bbox(outer, crs=str(monitoring.crs), shape=(rows, columns))
 
 
-def _year(acquisition: Acquisition, known: Sequence[Acquisition], dates: int) -> list[Acquisition]:
-    """The acquisition and others of its orbit evenly over the year before it, ``dates`` in all."""
+def year_before(
+    acquisition: Acquisition, known: Sequence[Acquisition], dates: int
+) -> list[Acquisition]:
+    """The acquisition and others of its orbit evenly over the year before it, ``dates`` in all.
+
+    Raises
+    ------
+    InputError
+        If there are fewer.
+    """
+    track = (acquisition.sensor, acquisition.relative_orbit)
     before = [
         a
         for a in known
-        if a.relative_orbit == acquisition.relative_orbit
+        if (a.sensor, a.relative_orbit) == track
         and timedelta(0) < acquisition.acquired - a.acquired < _YEAR
     ]
     if len(before) + 1 < dates:
