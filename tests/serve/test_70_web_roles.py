@@ -249,6 +249,15 @@ def test_sensitive_places_and_names_of_people_are_kept_from_the_public(serving: 
     for path in (f"/w/{secret}/dossier", f"/api/warnings/{secret}/evidence"):
         assert nobody.get(path).status_code == 404
     assert "Camp 1" in viewer.get(f"/api/warnings/{secret}").text
+    # The place itself is no part of the layer that anybody may draw.
+    layer = next(
+        name
+        for name in (one["name"] for one in viewer.get("/api/config").json()["layers"])
+        if "TI Secreta" in viewer.get(f"/api/layers/{name}.geojson").text
+    )
+    drawn = nobody.get(f"/api/layers/{layer}.geojson")
+    assert drawn.status_code == 200
+    assert "Secreta" not in drawn.text
     point = place.representative_point()
     series = f"/api/series?lon={point.x}&lat={point.y}"
     assert (nobody.get(series).status_code, viewer.get(series).status_code) == (404, 200)

@@ -13,6 +13,8 @@ from curupira.config import Workspace
 from curupira.grid import LONLAT
 from curupira.sources.vector import read_vector
 
+#: Columns of a layer that name its places.
+NAMING = ("name", "uf", "municipality")
 #: Outlines are simplified to this, degrees: some 20 m.
 _TOLERANCE = 0.0002
 
@@ -29,8 +31,10 @@ def layer_files(workspace: Workspace) -> dict[str, str]:
     return {name: path for name, path in (named | area.overlays).items() if path}
 
 
-def outlines(workspace: Workspace, path: str) -> bytes:
+def outlines(workspace: Workspace, path: str, without: tuple[str, ...] = ()) -> bytes:
     """A layer as GeoJSON, lon/lat, with the names of its parts where it has them.
+
+    ``without``: names of places that are left out.
 
     Raises
     ------
@@ -39,12 +43,14 @@ def outlines(workspace: Workspace, path: str) -> bytes:
     """
     place = workspace.path(path)
     file = place.with_name(place.name.partition("|")[0])
-    return _read(place, file.stat().st_mtime_ns if file.exists() else 0)
+    return _read(place, without, file.stat().st_mtime_ns if file.exists() else 0)
 
 
 @lru_cache(maxsize=32)
-def _read(place: Path, _: int) -> bytes:
+def _read(place: Path, without: tuple[str, ...], _: int) -> bytes:
     frame = read_vector(place).to_crs(LONLAT)
+    for column in set(NAMING) & set(frame.columns):
+        frame = frame[~frame[column].isin(without)]
     names = list(frame["name"]) if "name" in frame.columns else [None] * len(frame)
     features = []
     for geometry, name in zip(frame.geometry, names, strict=True):

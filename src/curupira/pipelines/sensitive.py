@@ -11,13 +11,10 @@ from sqlalchemy.orm import Session
 from curupira.config import Workspace
 from curupira.errors import ConfigError
 from curupira.grid import SIRGAS_2000
-from curupira.pipelines.outlines import layer_files
+from curupira.pipelines.outlines import NAMING, layer_files
 from curupira.sources.vector import read_vector
 from curupira.store import search as searches
 from curupira.store.search import Search
-
-#: Columns of a layer that name its places.
-_NAMING = ("name", "uf", "municipality")
 
 
 class SensitivePlaces:
@@ -63,7 +60,7 @@ def _area(workspace: Workspace, names: tuple[str, ...]) -> BaseGeometry:
         if layer == "area":
             continue
         frame = read_vector(workspace.path(path)).to_crs(SIRGAS_2000)
-        for column in _NAMING:
+        for column in NAMING:
             if column in frame.columns:
                 hit = frame[frame[column].isin(names)]
                 found += list(hit.geometry)

@@ -131,11 +131,12 @@ def series(
 
 @router.get("/layers/{name}.geojson")
 def layer(site: SiteHere, person: Asking, name: str) -> Response:
-    """Outlines of a layer of [area]."""
+    """Outlines of a layer of [area]; for the public without sensitive places."""
     path = layer_files(site.workspace).get(name)
     if path is None or name in site.withheld(person):
         raise MissingError("no such layer", where=name, remedy="see /api/config")
-    return Response(outlines(site.workspace, path), media_type="application/geo+json")
+    kept = () if person.known else site.params.sensitive_places
+    return Response(outlines(site.workspace, path, kept), media_type="application/geo+json")
 
 
 @router.get("/tiles/xyz/{layer}/{z}/{x}/{y}")
