@@ -43,6 +43,9 @@ TRIALS: dict[str, Trial] = {
     "unesp_2025": Trial("unesp_2025", {"epochs": 8, "norm_momentum": SHORT}),
     "curupira": Trial("curupira"),
     "context": Trial("curupira_context"),
+    "one_date": Trial(
+        "curupira", {"dates": 1, "bands": ["vv", "vh", "pa"], "lee": "linear", "epochs": 18}
+    ),
     "four_dates": Trial("curupira", {"dates": 4}),
     "no_spread": Trial("curupira", {"bands": ["vv", "vh", "vv_detail", "vh_detail"]}),
     "no_detail": Trial("curupira", {"bands": ["vv", "vh", "vv_spread", "vh_spread"]}),
