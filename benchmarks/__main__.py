@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "full_scene": [],
     "mining_throughput": [],
     "quantisation": ["--data", str(SAMPLES)],
+    "compilation": [],
 }
 
 

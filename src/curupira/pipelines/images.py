@@ -226,10 +226,10 @@ def _read_image(
     blank = True
     for scene, around, usable in _views(image):
         part = around.intersect(window)
-        good = None if part.empty else _good_pixels(detector, scene, usable, part)
-        if good is None:
+        good = False if part.empty else _good_pixels(detector, scene, usable, part)
+        if good is False:
             continue
-        if blank and part == window and good.all():
+        if blank and part == window and (good is True or good.all()):
             # Most blocks of most images: all of it, and nothing to look for first.
             for name, values in out.items():
                 if name == "vh" or name in scene.assets:
@@ -269,16 +269,17 @@ def _clear(out: Mapping[str, Values]) -> None:
 
 def _good_pixels(
     detector: Detector, scene: Scene, usable: BaseGeometry | None, part: Window
-) -> npt.NDArray[np.bool_] | None:
-    """Which pixels of a window a scene may be used in; None: not one."""
-    good = within_angles(detector, scene, part)
+) -> npt.NDArray[np.bool_] | bool:
+    """Which pixels of a window a scene may be used in; True: all, False: not one."""
+    angles = "angle" in scene.assets
+    good: npt.NDArray[np.bool_] | bool = within_angles(detector, scene, part) if angles else True
     if usable is None:
         return good
     affine = detector.grid.affine
     (west, north), (east, south) = affine * (part.x0, part.y0), affine * (part.x1, part.y1)
     outline = shapely.box(west, south, east, north)
     if not usable.intersects(outline):
-        return None
+        return False
     # Burning a polygon costs as much as detecting; most blocks lie within.
     return good if usable.covers(outline) else good & rasterise([usable], detector.grid, part)
 

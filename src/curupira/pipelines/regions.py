@@ -15,7 +15,7 @@ _RESULT_BYTES, _RESULTS = 32, 2
 #: Side of a region in chunks of the cube. Regions are cut a halo's width after a chunk, so that one
 #: of n x n chunks with its halo touches (n + 1)^2 of them, not (n + 2)^2.
 _REGION_CHUNKS = 4
-#: The same where Dask hands regions out: a task of two years takes about a second, and a worker
+#: The same where Dask hands regions out: a task of two years takes two seconds, and a worker
 #: that dies loses no more. It reads 9 / 4 chunks for one, not 25 / 16.
 _TASK_CHUNKS = 2
 
