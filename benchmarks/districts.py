@@ -44,7 +44,7 @@ from curupira.pipelines.accuracy import Judged, false_causes, read_truth
 from curupira.pipelines.backlog import backlog
 from curupira.pipelines.images import Detector, bounding_window, footprint, select_images
 from curupira.pipelines.sar_mask import masking, news_after
-from curupira.pipelines.simulate import AREA, slices
+from curupira.pipelines.simulate import AREA, slice_scene, slices
 from curupira.pipelines.simulate_truth import TRUTH, write_area, write_masks, write_truth
 from curupira.pipelines.warn import detect_acquisition
 from curupira.records import Acquisition, Asset, Scene, group_acquisitions
@@ -171,19 +171,8 @@ def render(district: SimulatedDistrict) -> tuple[list[Scene], Images]:
             if not np.all(piece.inside):
                 whole = np.broadcast_to(piece.inside, district.landscape.shape)
                 images.inside[name] = coarse(whole.astype(np.float32)) == 1
-            scenes.append(
-                Scene(
-                    scene_id=name,
-                    platform=one.platform,
-                    acquired=one.slice_time(number),
-                    created=one.created + (one.slice_time(number) - one.acquired),
-                    relative_orbit=one.relative_orbit,
-                    orbit_state=one.orbit_state,
-                    footprint=piece.footprint,
-                    assets={b: Asset(str(position)) for b in (*BANDS, "lia")},
-                    slice_number=piece.number,
-                )
-            )
+            assets = {b: Asset(str(position)) for b in (*BANDS, "lia")}
+            scenes.append(slice_scene(one, number, piece, assets))
     return scenes, images
 
 

@@ -1,13 +1,12 @@
 """amazonia-sim-v1: warnings as GeoJSON score like the same warnings in the store."""
 
-import importlib.util
 import json
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
 import geopandas as gpd
 import pytest
+from benchmark_scripts import benchmark
 from shapely.geometry import box
 
 from curupira.config import Workspace
@@ -17,16 +16,11 @@ from curupira.pipelines.score import district_case, read_warnings
 from curupira.validate.accuracy import assess
 
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "amazonia_sim.py"
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("amazonia_sim", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["amazonia_sim"] = module
-    spec.loader.exec_module(module)
-    return module
+    return benchmark("amazonia_sim")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +30,7 @@ def exported(district, tmp_path_factory):
     alerts = [a for a in read_store(workspace, str(workspace.grid.crs)).alerts if a.judged]
     frame = gpd.GeoDataFrame(
         {
-            "district": "default-24d-3",
+            "district": "default-24d-6",
             "confirmed_at": [a.confirmed and f"{a.confirmed}T09:45:00Z" for a in alerts],
             "issued_at": [f"{a.issued}T09:45:00Z" for a in alerts],
             "last_flag_date": [str(a.last_flag) for a in alerts],
@@ -51,7 +45,7 @@ def exported(district, tmp_path_factory):
     return path
 
 
-def scored(district, path, name="default-24d-3"):
+def scored(district, path, name="default-24d-6"):
     case = district_case(
         Workspace.open(district), read_warnings(path, name=name), system="ours",
         revisit_days=24.0, now=NOW,
@@ -107,7 +101,7 @@ def test_districts_are_fixed(script):
 
 
 def test_script_scores_a_folder(script, district, exported, tmp_path, monkeypatch, capsys):
-    one = script.District(3, revisit_days=24)
+    one = script.District(6, revisit_days=24)
     monkeypatch.setattr(script, "DISTRICTS", (one,))
     (tmp_path / one.name).symlink_to(district)
     out = tmp_path / "o.json"

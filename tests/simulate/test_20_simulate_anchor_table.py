@@ -1,25 +1,15 @@
 """The anchor table's machinery: rules on made series, and the kept figures of the real ones."""
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
-
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "simulated_anchors.py"
+from benchmark_scripts import benchmark
 
 
 @pytest.fixture(scope="module")
 def table() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("simulated_anchors", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return benchmark("simulated_anchors")
 
 
 def made(table: ModuleType, drop_db: float, seed: int = 0, *, cleared: bool = True) -> object:

@@ -4,6 +4,8 @@ The whole table, with its intervals, is ``benchmarks/simulated_anchors.py``; her
 that need no spatial filter, in bounds that hold for any seed.
 """
 
+from datetime import date, timedelta
+
 import numpy as np
 import pytest
 
@@ -29,15 +31,15 @@ def clearings(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
     for i in range(count):
         district = District(i // 20, "default")
         days = rng.uniform(0, 12) + 12.0 * np.arange(28)
-        months = ((5 + days // 30.4).astype(int) % 12) + 1
+        start = date(2021, 6, 1) + timedelta(days=int(rng.integers(0, 90)))
+        months = np.array([(start + timedelta(days=day)).month for day in days])
         numbers = SequenceNumbers.of(p, district)
         wet = soil_wetness(p, District(i, "default"), months)
-        vh, _ = drop_series(
-            draw_sequence(p, numbers, rng.random(), rng), days, wet, p, numbers, rng
-        )
-        found.append(
-            (days, LEFT_BY_FILTER * np.nan_to_num(vh) + rng.normal(0, FOREST_SD_DB, days.size))
-        )
+        sequence = draw_sequence(p, numbers, rng.random(), start, rng)
+        surfaces = drop_series(sequence, days, wet, p, numbers, rng)
+        power = sum(s.share * 10 ** (-np.nan_to_num(s.vh_drop_db) / 10) for s in surfaces)
+        vh = -10 * np.log10(power)
+        found.append((days, LEFT_BY_FILTER * vh + rng.normal(0, FOREST_SD_DB, days.size)))
     return found
 
 

@@ -1,5 +1,7 @@
 """Events, sequences and rendering of simulated districts."""
 
+from datetime import date
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from curupira.simulate.district import simulate_district
 from curupira.simulate.events import VISIBLE_DB, mean_drop
 from curupira.simulate.params import load_world, scenarios
 from curupira.simulate.placement import area_quantile, distance_quantile, even_ranks
-from curupira.simulate.sequences import Sequence, nominal_drop
+from curupira.simulate.sequences import Sequence, days_until_fire, grounds, nominal_drop
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +65,48 @@ def test_a_clearing_is_bright_then_dark_then_regrows() -> None:
     np.testing.assert_allclose(drop, expected, rtol=1e-5)
 
 
-def test_part_of_the_drop_comes_late() -> None:
+def test_patches_that_the_first_fire_leaves_burn_later() -> None:
     sequence = Sequence(30.0, 0.5, 4.0, 0.85, np.inf, 2.0, 0.0, 1.0, 0.25, 20.0)
-    drop = nominal_drop(sequence, np.array([29.0, 30.0, 50.0, 5000.0]))
-    np.testing.assert_allclose(drop, [0.5, 3.0, 4 * (1 - 0.25 / np.e), 4.0], rtol=1e-5)
+    assert grounds(sequence) == [(0.75, 0.0), (0.25, 20.0)]
+    age = np.array([29.0, 30.0, 49.0, 50.0, 5000.0])
+    np.testing.assert_allclose(nominal_drop(sequence, age), [0.5, 4.0, 4.0, 4.0, 4.0])
+    np.testing.assert_allclose(nominal_drop(sequence, age, 20.0), [0.5, 0.5, 0.5, 4.0, 4.0])
+
+
+def test_slash_waits_for_the_months_of_fire() -> None:
+    p = load_world().sequence
+    waits = [days_until_fire(p, date(2023, month, 15), 30.0) for month in range(1, 13)]
+    assert max(waits[6:9]) < 40
+    assert waits[3] > 2 * waits[6]
+    assert waits[3] > waits[5] > waits[6]
+    # Whoever fells later never burns earlier.
+    burnt = [
+        date(2023, 1, 1 + k).toordinal() + days_until_fire(p, date(2023, 1, 1 + k), 30)
+        for k in range(30)
+    ]
+    assert (np.diff(burnt) >= 0).all()
+    # By hand: 10 days at half pace, then the rest at full.
+    half = p.model_copy(update={"burning_pace": (1.0, 0.5, *[1.0] * 10)})
+    assert days_until_fire(half, date(2023, 2, 19), 12.0) == pytest.approx(17.0)
+
+
+def test_a_clearing_burns_in_patches_as_large_as_was_drawn(district) -> None:
+    patches = district.patches
+    large = [e for e in district.events if e.kind == "clearing" and e.area_ha > 1]
+    assert large
+    for event in large:
+        numbers = np.flatnonzero(patches.event_of == event.event_id)
+        counts = np.bincount(patches.patch.ravel(), minlength=patches.event_of.size)[numbers]
+        np.testing.assert_allclose(
+            counts / counts.sum(), [part.share for part in event.parts], atol=0.02
+        )
+        dark = district.timeline.days >= event.start_days + event.sequence.slash_days
+        later = district.timeline.days < (
+            event.start_days + event.sequence.slash_days + event.sequence.second_days
+        )
+        if event.sequence.darkens and (dark & later).any():
+            burnt, left = (part.vh_drop_db[dark & later].mean() for part in event.parts)
+            assert burnt > left + 0.5
 
 
 def test_covers_keep_their_own_season() -> None:

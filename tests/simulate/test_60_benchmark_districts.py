@@ -1,12 +1,11 @@
 """The districts benchmark sees the pixels that the cube would hold of the files."""
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from benchmark_scripts import benchmark
 
 from curupira.blocks import Window
 from curupira.config import Workspace
@@ -16,19 +15,12 @@ from curupira.simulate.district import simulate_district
 from curupira.sources.catalogue import read_catalogue
 from curupira.sources.raster import read_band
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "districts.py"
 ASKED = {"size_km": 2.0, "revisit_days": 24, "seed": 5, "scenario": "default"}
 
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("districts", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return benchmark("districts")
 
 
 def test_images_in_memory_are_those_of_the_files(bench: ModuleType, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -177,17 +177,7 @@ def _write_pass(
             inside = np.where(piece.inside, image, np.float32(np.nan))
             write_cog(path, inside[np.newaxis], grid, nodata=float("nan"))
             assets[band] = Asset(str(path))
-        record = Scene(
-            scene_id=scene.slice_name(number),
-            platform=scene.platform,
-            acquired=scene.slice_time(number),
-            created=scene.created + (scene.slice_time(number) - scene.acquired),
-            relative_orbit=scene.relative_orbit,
-            orbit_state=scene.orbit_state,
-            footprint=piece.footprint,
-            assets=assets,
-            slice_number=piece.number,
-        )
+        record = slice_scene(scene, number, piece, assets)
         yield scene_item(record, grid, radiometry=radiometry)
 
 
@@ -208,3 +198,18 @@ def slices(district: SimulatedDistrict, scene: Pass) -> list[Slice]:
         return [Slice(np.True_, outline, None)]
     first, second = (lonlat(district, footprint) for footprint in seam.footprints)
     return [Slice(seam.behind_m >= 0, first, 1), Slice(seam.behind_m < 0, second, 2)]
+
+
+def slice_scene(scene: Pass, number: int, piece: Slice, assets: Mapping[str, Asset]) -> Scene:
+    """The catalogue's record of the ``number``-th slice of a pass."""
+    return Scene(
+        scene_id=scene.slice_name(number),
+        platform=scene.platform,
+        acquired=scene.slice_time(number),
+        created=scene.created + (scene.slice_time(number) - scene.acquired),
+        relative_orbit=scene.relative_orbit,
+        orbit_state=scene.orbit_state,
+        footprint=piece.footprint,
+        assets=assets,
+        slice_number=piece.number,
+    )

@@ -47,6 +47,7 @@ def simulate_district(
     revisit_days: int = 12,
     seed: int = 1,
     scenario: str = "default",
+    monitored_months: int = 12,
 ) -> SimulatedDistrict:
     """Draw a district.
 
@@ -62,6 +63,8 @@ def simulate_district(
         Two districts of one seed, size, length, revisit and scenario are equal.
     scenario
         One of ``params.scenarios()``.
+    monitored_months
+        At most so many months at the end of the series are monitored.
 
     Raises
     ------
@@ -77,7 +80,7 @@ def simulate_district(
         raise ConfigError(f"seed {seed} is negative", where="--seed", remedy="use 0 or more")
     district = District(seed, scenario)
     passes = plan_passes(world, district, years=years, revisit_days=revisit_days)
-    since = monitor_since(passes[0].day, passes[-1].day)
+    since = monitor_since(passes[0].day, passes[-1].day, monitored_months)
     timeline = Timeline.of(passes, world.place.first_day, since, revisit_days)
     landscape = build_landscape(world, district, size_km)
     events = _happenings(world, district, landscape, timeline, size_km)

@@ -80,17 +80,13 @@ class Draft:
         """Draw event ``number``; another ``attempt`` gives another one, always a clearing."""
         p = self._world.sequence
         rng = self.district.rng("event", number, attempt)
-        sequence = draw_sequence(p, self._numbers, rank, rng)
-        vh, vv = drop_series(
-            sequence, self._timeline.days - start, self._wetness, p, self._numbers, rng
-        )
-        kind = "clearing"
+        felled = self._world.place.first_day + timedelta(days=start)
+        sequence, kind = draw_sequence(p, self._numbers, rank, felled, rng), "clearing"
         if attempt == 0 and rng.random() < self._world.events.degradation_share:
             kind = "degradation"
             sequence = partial(float(rng.uniform(*self._world.events.degradation_drop_db)))
-            vh, vv = drop_series(
-                sequence, self._timeline.days - start, self._wetness, p, self._numbers, rng
-            )
+        age = self._timeline.days - start
+        surfaces = drop_series(sequence, age, self._wetness, p, self._numbers, rng)
         pace = float(np.exp(rng.uniform(*np.log(self._world.events.growth_ha_per_day))))
         return Event(
             event_id=number + 1,
@@ -101,8 +97,8 @@ class Draft:
             shape=shape,
             sequence=sequence,
             settled_drop_db=settled_drop(sequence, p),
-            parts=(Part(kind, 1.0, vh, vv),),
-            edge_db=np.zeros(vh.size, dtype=np.float32),
+            parts=tuple(Part(kind, s.share, s.vh_drop_db, s.vv_drop_db) for s in surfaces),
+            edge_db=np.zeros(age.size, dtype=np.float32),
         )
 
 

@@ -210,14 +210,16 @@ class SequenceWorld(_Section):
     slash_date_sd_db: NotNegative
     dark_drop_db: Spread
     dark_sd_ln: NotNegative
-    late_share: Share
-    late_days: Positive
+    burning_pace: tuple[Positive, ...] = Field(min_length=12, max_length=12)
+    second_share: Range
+    second_days: NotNegative
     vv_ratio: Spread
     settled_days: Positive
     regrowth_days_median: Spread
     regrowth_days_sd_ln: NotNegative
     regrowth_shape: Positive
-    regrowth_floor: Share
+    regrowth_floor: float = Field(ge=-0.3, le=0.8)
+    regrowth_floor_sd: NotNegative
     date_sd_db: Spread
     correlation_days: Positive
     wet_vh_db: Spread

@@ -50,9 +50,9 @@ class Pass:
         return f"S1{unit}_IW_GRDH_1SDV_{stamp}_R{self.relative_orbit:03d}"
 
 
-def monitor_since(first: date, last: date) -> date:
-    """First monitored day: the later of first + 2 years 2 months and last - 1 year."""
-    return max(add_months(first, HISTORY_MONTHS), add_months(last, -12))
+def monitor_since(first: date, last: date, monitored_months: int = 12) -> date:
+    """First monitored day: that long before the last, but 2 years 2 months after the first."""
+    return max(add_months(first, HISTORY_MONTHS), add_months(last, -monitored_months))
 
 
 def plan_passes(world: World, district: District, *, years: float, revisit_days: int) -> list[Pass]:

@@ -1,8 +1,9 @@
-"""The life of a disturbance as the radar sees it: slash, dark, regrowth, wet soil. Pure."""
+"""The life of a disturbance as the radar sees it: slash, fire, regrowth, wet soil. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,8 @@ Series = npt.NDArray[np.float32]
 class Sequence:
     """How one clearing behaves: what its series is computed from.
 
-    ``late_share`` of the drop comes only bit by bit after darkening, by ``late_days``.
+    ``slash_days`` after its start it burns (or what machines left is cleared away) and is dark;
+    patches of ``second_share`` of its area stay slash and burn ``second_days`` later.
     """
 
     slash_days: float
@@ -27,8 +29,8 @@ class Sequence:
     regrowth_shape: float
     regrowth_floor: float
     wet_gain: float
-    late_share: float = 0.0
-    late_days: float = 1.0
+    second_share: float = 0.0
+    second_days: float = 0.0
 
     @property
     def darkens(self) -> bool:
@@ -64,8 +66,35 @@ class SequenceNumbers:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """One kind of ground within a clearing: share of its area, drops of VH and VV ``(time,)``."""
+
+    share: float
+    vh_drop_db: Series
+    vv_drop_db: Series
+
+
+def days_until_fire(p: SequenceWorld, start: date, dry_days: float) -> float:
+    """Days from felling to fire for slash that would take ``dry_days`` in July.
+
+    Each day counts by its month's ``burning_pace``: what is felled in April waits for August.
+    """
+    left, days = dry_days, 0
+    while True:
+        pace = p.burning_pace[(start + timedelta(days=days)).month - 1]
+        if left <= pace:
+            return days + left / pace
+        left -= pace
+        days += 1
+
+
 def draw_sequence(
-    p: SequenceWorld, numbers: SequenceNumbers, rank: float, rng: np.random.Generator
+    p: SequenceWorld,
+    numbers: SequenceNumbers,
+    rank: float,
+    start: date,
+    rng: np.random.Generator,
 ) -> Sequence:
     """Draw how one clearing behaves.
 
@@ -76,6 +105,8 @@ def draw_sequence(
     rank
         In [0, 1): the clearing's place in the distribution of the days until it is dark. Evenly
         spread ranks keep small districts close to the shares that are asked for.
+    start
+        Day of felling: when slash burns depends on the season.
     rng
         Source of all else.
     """
@@ -85,7 +116,8 @@ def draw_sequence(
     elif rank < p.prompt_share * dark_share:
         slash_days = float(rng.uniform(*p.prompt_days))
     else:
-        slash_days = p.slash_days_median * float(np.exp(rng.normal(0, p.slash_days_sd_ln)))
+        dry_days = p.slash_days_median * float(np.exp(rng.normal(0, p.slash_days_sd_ln)))
+        slash_days = days_until_fire(p, start, dry_days)
     slash = float(np.clip(rng.normal(numbers.slash_drop_db, p.slash_between_db), -0.5, 1.8))
     regrowth = numbers.regrowth_days * float(np.exp(rng.normal(0, p.regrowth_days_sd_ln)))
     return Sequence(
@@ -95,10 +127,10 @@ def draw_sequence(
         vv_ratio=max(0.3, float(rng.normal(numbers.vv_ratio, 0.15))),
         regrowth_days=regrowth,
         regrowth_shape=p.regrowth_shape,
-        regrowth_floor=float(np.clip(rng.normal(p.regrowth_floor, 0.05), -0.2, 0.8)),
+        regrowth_floor=float(np.clip(rng.normal(p.regrowth_floor, p.regrowth_floor_sd), -0.3, 0.8)),
         wet_gain=float(rng.uniform(0.4, 1.4)),
-        late_share=p.late_share,
-        late_days=p.late_days,
+        second_share=float(rng.uniform(*p.second_share)),
+        second_days=float(rng.exponential(p.second_days)),
     )
 
 
@@ -107,26 +139,45 @@ def partial(drop_db: float) -> Sequence:
     return Sequence(np.inf, drop_db, drop_db, 0.6, np.inf, 1.0, 1.0, 0.0)
 
 
-def nominal_drop(sequence: Sequence, age_days: npt.NDArray[np.float64]) -> Series:
+def bare_share(sequence: Sequence, age_days: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Share of the burnt ground that nothing has grown over yet; 1 before it burns."""
+    if not sequence.darkens:
+        return np.ones_like(age_days)
+    dark_age = np.maximum(age_days - sequence.slash_days, 0)
+    with np.errstate(over="ignore"):
+        return np.exp(-((dark_age / sequence.regrowth_days) ** sequence.regrowth_shape))
+
+
+def nominal_drop(
+    sequence: Sequence, age_days: npt.NDArray[np.float64], later_days: float = 0.0
+) -> Series:
     """Drop of VH below forest (dB, positive is darker) on dry soil, without the dates' noise.
 
-    NaN before the start (negative age).
+    NaN before the start (negative age). ``later_days``: for patches that burn after the rest.
     """
-    dark_age = age_days - sequence.slash_days if sequence.darkens else np.full_like(age_days, -1)
+    burnt = age_days >= sequence.slash_days + later_days
     floor = sequence.regrowth_floor
-    with np.errstate(over="ignore"):
-        left = floor + (1 - floor) * np.exp(
-            -((np.maximum(dark_age, 0) / sequence.regrowth_days) ** sequence.regrowth_shape)
-        )
-    come = 1 - sequence.late_share * np.exp(-np.maximum(dark_age, 0) / sequence.late_days)
-    drop = np.where(dark_age >= 0, sequence.dark_drop_db * left * come, sequence.slash_drop_db)
+    left = floor + (1 - floor) * bare_share(sequence, age_days)
+    drop = np.where(burnt, sequence.dark_drop_db * left, sequence.slash_drop_db)
     return np.where(age_days >= 0, drop, np.nan).astype(np.float32)
 
 
+def grounds(sequence: Sequence) -> list[tuple[float, float]]:
+    """Share of the area, and days after the first fire on which it burns, of each ground."""
+    first = (1 - sequence.second_share, 0.0)
+    second = (sequence.second_share, sequence.second_days)
+    return [one for one in (first, second) if one[0] > 0]
+
+
 def settled_drop(sequence: Sequence, p: SequenceWorld) -> float:
-    """Mean nominal drop of VH over the settled time after darkening (after the start if never)."""
+    """Drop of the mean power over the settled time after darkening (after the start if never)."""
     begin = sequence.slash_days if sequence.darkens else 0.0
-    return float(np.mean(nominal_drop(sequence, begin + np.linspace(0, p.settled_days, 13))))
+    age = begin + np.linspace(0, p.settled_days, 13)
+    power = [
+        share * np.power(10, -nominal_drop(sequence, age, later) / 10)
+        for share, later in grounds(sequence)
+    ]
+    return float(np.mean(-10 * np.log10(np.sum(power, axis=0))))
 
 
 def drop_series(
@@ -136,8 +187,8 @@ def drop_series(
     p: SequenceWorld,
     numbers: SequenceNumbers,
     rng: np.random.Generator,
-) -> tuple[Series, Series]:
-    """Drop of VH and of VV below forest at each date (dB); NaN before the start.
+) -> list[Surface]:
+    """Drops of VH and of VV below forest at each date (dB), for each ground; NaN before the start.
 
     Parameters
     ----------
@@ -150,18 +201,23 @@ def drop_series(
     p, numbers
         The world's and the district's numbers.
     rng
-        Source of the dates' noise.
+        Source of the dates' noise, which the grounds of a clearing share.
     """
-    nominal = nominal_drop(sequence, age_days).astype(np.float64)
-    # Slash is as steady as forest; what comes after it is not.
-    sd = np.where(age_days >= sequence.slash_days, numbers.date_sd_db, p.slash_date_sd_db)
-    noise = sd * correlated(age_days, p.correlation_days, rng)
-    own = 0.4 * sd * rng.standard_normal(age_days.size)
-    # Slash shields the soil: only bare soil shows that it is wet.
-    exposed = np.where(age_days >= sequence.slash_days, sequence.wet_gain, 0.2) * wetness
-    vh = nominal + noise - numbers.wet_vh_db * exposed
-    vv = nominal * sequence.vv_ratio + noise + own - numbers.wet_vv_db * exposed
-    return vh.astype(np.float32), vv.astype(np.float32)
+    noise = correlated(age_days, p.correlation_days, rng)
+    own = 0.4 * rng.standard_normal(age_days.size)
+    bare = bare_share(sequence, age_days)
+    found = []
+    for share, later in grounds(sequence):
+        nominal = nominal_drop(sequence, age_days, later).astype(np.float64)
+        # Slash and regrowth are nearly as steady as forest and shield the soil: only bare soil
+        # shows that it is wet.
+        bare_here = np.where(age_days >= sequence.slash_days + later, bare, 0.0)
+        sd = p.slash_date_sd_db + (numbers.date_sd_db - p.slash_date_sd_db) * bare_here
+        exposed = (0.2 + (sequence.wet_gain - 0.2) * bare_here) * wetness
+        vh = nominal + sd * noise - numbers.wet_vh_db * exposed
+        vv = nominal * sequence.vv_ratio + sd * (noise + own) - numbers.wet_vv_db * exposed
+        found.append(Surface(share, vh.astype(np.float32), vv.astype(np.float32)))
+    return found
 
 
 def correlated(
