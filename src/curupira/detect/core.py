@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from curupira.detect.harmonic import fit_strip
 from curupira.detect.lanes import LANES, Float32, border_index, inlined, kernel, scratch, wide
 from curupira.detect.networks import median_network
 from curupira.detect.quegan_yu import filter_pair
@@ -20,7 +21,6 @@ from curupira.detect.reference import level_strip
 from curupira.detect.season import (
     CODES,
     POWER,
-    fit_strip,
     keep_level,
     normal_equations,
     take_out,
