@@ -36,7 +36,7 @@ from curupira.blocks import Window, executor
 from curupira.codes import ClosedReason, IntensityClass
 from curupira.cog import write_atomic
 from curupira.config import Monitor, Workspace
-from curupira.cube.codec import decode, decode_degrees, encode, encode_degrees
+from curupira.cube.codec import Codes, decode, decode_degrees, encode, encode_degrees
 from curupira.cube.reader import CubeReader
 from curupira.pipelines import masks
 from curupira.pipelines import workspace as workspaces
@@ -85,6 +85,10 @@ class Images:
         if scene_id in self.inside:
             values[~self.inside[scene_id][window.slices]] = np.nan
         return values
+
+    def read_codes(self, orbit: int, scene_id: str, band: str, window: Window) -> Codes:
+        """The same as the cube's codes."""
+        return encode(self.read(orbit, scene_id, band, window))
 
     def holding(self, wanted: Mapping[Any, Window]) -> Images:
         """These images: they need no decoding."""
