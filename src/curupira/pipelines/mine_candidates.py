@@ -23,6 +23,7 @@ from curupira.errors import ConfigError, InputError, SourceError
 from curupira.grid import SIRGAS_2000
 from curupira.mining.scene import RadarScene
 from curupira.mining.squares import drop_lone, squares_of
+from curupira.pipelines.images import track
 from curupira.pipelines.mine import need_torch
 from curupira.pipelines.mine_images import MiningImages
 from curupira.pipelines.outputs import write_geojson, write_gpkg
@@ -174,15 +175,15 @@ def judge_candidate(
 
 
 def _newest(known: Sequence[Acquisition], until: date | None) -> list[Acquisition]:
-    chosen: dict[int, Acquisition] = {}
+    chosen: dict[tuple[str, int], Acquisition] = {}
     for a in sorted(known, key=lambda a: a.acquired):
         if until is None or a.day <= until:
-            chosen[a.relative_orbit] = a
+            chosen[track(a)] = a
     if not chosen:
         raise InputError(
             "the store knows no scene to look at", where="mining", remedy="run curupira run first"
         )
-    return [chosen[orbit] for orbit in sorted(chosen)]
+    return [chosen[key] for key in sorted(chosen)]
 
 
 def _classify(

@@ -24,6 +24,7 @@ from curupira.pipelines.images import (
     rasterise,
     read_block,
     select_images,
+    track,
     usable_image,
 )
 from curupira.pipelines.masks import MONITORED
@@ -69,10 +70,10 @@ class Gallery:
         passes = [a for a in self.known if before is None or a.day < before]
         if not passes:
             return None
-        often = Counter(a.relative_orbit for a in self.known)
-        newest = {a.relative_orbit: a for a in passes}
+        often = Counter(track(a) for a in self.known)
+        newest = {track(a): a for a in passes}
         fresh = [a for a in newest.values() if passes[-1].acquired - a.acquired <= _FRESH]
-        order = sorted(fresh, key=lambda a: (-often[a.relative_orbit], a.relative_orbit))
+        order = sorted(fresh, key=lambda a: (-often[track(a)], track(a)))
         return self.image(order, self.whole, PICTURE_PX)
 
     def chip(
@@ -148,7 +149,7 @@ class Gallery:
 
         Ground that was warned of (grid CRS) is masked in later products, but was observed.
         """
-        newest = {a.relative_orbit: product_path(self.folder, a.acquisition_id) for a in self.known}
+        newest = {track(a): product_path(self.folder, a.acquisition_id) for a in self.known}
         paths = [path for path in newest.values() if path.is_file()]
         count = 0
         for block in _blocks(self.whole, 1):
