@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import shapely
+from drawn import sample_row
 from postgis import PostGis
 
 from curupira.codes import IntensityClass, Status, Verdict
@@ -19,7 +20,6 @@ from curupira.store import sample as samples
 from curupira.store import warning as warnings
 from curupira.store.search import Search
 from curupira.store.session import Store
-from curupira.store.tables import SampleRow
 
 DAYS = date(2024, 6, 1), date(2024, 6, 2)
 RIGHT, WRONG = Verdict.RECENT_DEFORESTATION, Verdict.NON_FOREST
@@ -64,18 +64,12 @@ def drawn(store: Store, day: date, stratum: str, population: int, n: int) -> lis
             session.add(row)
         session.flush()
         rows = [
-            SampleRow(
-                day=day,
-                warning_id=key,
-                plan="deter_r",
-                seed=1,
+            sample_row(
+                key,
+                day,
                 stratum=stratum,
                 inclusion_probability=n / population,
-                area_ha=1.0,
                 drawn=i < n and stratum != "automatic",
-                blind=False,
-                drawn_at=moment,
-                drawn_by="olga",
             )
             for i, key in enumerate(keys)
         ]

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from drawn import sample_row
 
 from curupira.codes import Verdict, VoteKind
 from curupira.config import Workspace
@@ -17,7 +18,6 @@ from curupira.pipelines.review import Ballot
 from curupira.store import acquisition as acquisitions
 from curupira.store import sample as samples
 from curupira.store.session import Store
-from curupira.store.tables import SampleRow
 
 
 def opened(workspace: Workspace) -> Store:
@@ -120,7 +120,7 @@ def test_the_first_of_two_blind_votes_has_no_effect_until_the_second(
     before = b.state(workspace)
     keys = [b.at(workspace, square)[0].warning_id for square in (agreed, disputed)]
     with opened(workspace) as store, store.transaction() as session:
-        samples.add(session, [_blind(key, after(b.day(9))) for key in keys])
+        samples.add(session, [sample_row(key, b.day(9), blind=True) for key in keys])
     for key in keys:
         vote(workspace, key, Verdict.FALSE_POSITIVE, after(b.day(9)))
     b.play(workspace)
@@ -140,19 +140,3 @@ def test_the_first_of_two_blind_votes_has_no_effect_until_the_second(
         review.cast(store, keys[1], "olga", ballot, after(b.day(10)))
     b.play(workspace)
     assert str(b.at(workspace, disputed)[0].closed_reason) == "rejected"
-
-
-def _blind(key: str, at: datetime) -> SampleRow:
-    return SampleRow(
-        day=at.date(),
-        warning_id=key,
-        plan="deter_r",
-        seed=1,
-        stratum="largest",
-        inclusion_probability=1.0,
-        area_ha=1.0,
-        drawn=True,
-        blind=True,
-        drawn_at=at,
-        drawn_by="olga",
-    )

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import io
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 import shapely
+from drawn import sample_row
 from PIL import Image
 
 from curupira.codes import ClosedReason, Status, Verdict
 from curupira.pipelines import assessed
 from curupira.store import sample as samples
 from curupira.store import warning as warnings
-from curupira.store.tables import SampleRow
 
 EVIL = "<img src=x onerror=alert(1)><script>alert('x')</script>"
 
@@ -113,7 +113,7 @@ def test_the_queue_goes_back_to_days_with_something_open(serving: Any) -> None:
     newest = date.fromisoformat(served.client().get("/api/config").json()["days"]["last"])
     with served.app.state.site.store.transaction() as session:
         for age, key in enumerate(keys):
-            samples.add(session, [drawn_row(key, newest - timedelta(days=age))])
+            samples.add(session, [sample_row(key, newest - timedelta(days=age))])
     ana = served.client("ana")
 
     def queued() -> list[str]:
@@ -127,22 +127,6 @@ def test_the_queue_goes_back_to_days_with_something_open(serving: Any) -> None:
     day = (newest - timedelta(days=len(keys) - 1)).isoformat()
     found = ana.get(f"/api/queue?day={day}").json()
     assert [(i["warning_id"], i["state"]) for i in found["items"]] == [(keys[-1], "done")]
-
-
-def drawn_row(key: str, day: date) -> SampleRow:
-    return SampleRow(
-        day=day,
-        warning_id=key,
-        plan="stratified",
-        seed=1,
-        stratum="all",
-        inclusion_probability=1.0,
-        area_ha=1.0,
-        drawn=True,
-        blind=False,
-        drawn_at=datetime(2024, 6, 1, tzinfo=UTC),
-        drawn_by="chief",
-    )
 
 
 def test_more_than_four_interpreters_are_too_many(served: Any) -> None:

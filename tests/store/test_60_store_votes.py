@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from drawn import sample_row
 from mined import candidate_row
 from postgis import PostGis
 from sqlalchemy import text
@@ -45,20 +46,8 @@ def put(store: Store, row: WarningRow, *, blind: bool = False) -> str:
         session.add(row)
         session.flush()
         if blind:
-            drawn = SampleRow(
-                day=date(2024, 6, 1),
-                warning_id=row.warning_id,
-                plan="deter_r",
-                seed=1,
-                stratum="largest",
-                inclusion_probability=1.0,
-                area_ha=1.0,
-                drawn=True,
-                blind=True,
-                drawn_at=NOW,
-                drawn_by="olga",
-            )
-            samples.add(session, [drawn])
+            day = date(2024, 6, 1)
+            samples.add(session, [sample_row(row.warning_id, day, blind=True)])
     return row.warning_id
 
 
