@@ -5,7 +5,8 @@ from __future__ import annotations
 import smtplib
 import ssl
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from email import policy
 from email.message import EmailMessage
@@ -155,15 +156,27 @@ def send(
     parts = params.parts
     where = f"{parts.scheme}://{parts.hostname}:{parts.port or ''}".rstrip(":")
     section = f"[delivery.{target}]"
+    with _explained(where, section), _connect(params, base) as server:
+        if params.password_env:
+            server.login(parts.username or "", secrets.get(params.password_env, section))
+        refused = [
+            name
+            for file, to in waiting.items()
+            for name in _send_one(server, params.sender, to, file, journal)
+        ]
+    if refused:
+        raise RefusedError(
+            f"the server refuses {', '.join(sorted(set(refused)))}",
+            where=where,
+            remedy=f"check the recipients of {section}; those named are tried again",
+        )
+
+
+@contextmanager
+def _explained(where: str, section: str) -> Iterator[None]:
+    """What goes wrong with a mail server, as errors of ours."""
     try:
-        with _connect(params, base) as server:
-            if params.password_env:
-                server.login(parts.username or "", secrets.get(params.password_env, section))
-            refused = [
-                name
-                for file, to in waiting.items()
-                for name in _send_one(server, params.sender, to, file, journal)
-            ]
+        yield
     except ssl.SSLCertVerificationError as error:
         raise DeliveryError(
             f"the server's certificate is not trusted ({error.verify_message})",
@@ -186,12 +199,6 @@ def send(
             where=where,
             remedy=f"check the sender of {section}" if ours else "it is tried again",
         ) from error
-    if refused:
-        raise RefusedError(
-            f"the server refuses {', '.join(sorted(set(refused)))}",
-            where=where,
-            remedy=f"check the recipients of {section}; those named are tried again",
-        )
 
 
 def _send_one(

@@ -133,17 +133,27 @@ def draw(
             raise ConflictError(
                 "another draw was quicker", where=day, remedy="see its sample"
             ) from error
-        touched = {d.warning_id for d in drawn if d.blind or d.automatic}
-        warnings.lock(session, [row for row in fresh if row.warning_id in touched])
-        log = reviews.by_warning(session, touched)
-        for d in drawn:
-            voted = verdicts.standing(log.get(d.warning_id, []))
-            if d.automatic and not voted:
-                _record(session, d.warning_id, AUTOMATIC, Ballot(Verdict.AUTOMATIC), now)
-            elif d.blind and voted:
-                # Who voted before the draw now waits for a second vote as well.
-                refresh(session, d.warning_id)
+        _record_draw(session, drawn, fresh, now)
     return rows
+
+
+def _record_draw(
+    session: Session,
+    drawn: Sequence[sampling.Draw],
+    rows: Sequence[WarningRow],
+    now: datetime,
+) -> None:
+    """What a draw changes at once: automatic verdicts, and votes that have become blind ones."""
+    touched = {d.warning_id for d in drawn if d.blind or d.automatic}
+    warnings.lock(session, [row for row in rows if row.warning_id in touched])
+    log = reviews.by_warning(session, touched)
+    for d in drawn:
+        voted = verdicts.standing(log.get(d.warning_id, []))
+        if d.automatic and not voted:
+            _record(session, d.warning_id, AUTOMATIC, Ballot(Verdict.AUTOMATIC), now)
+        elif d.blind and voted:
+            # Who voted before the draw now waits for a second vote as well.
+            refresh(session, d.warning_id)
 
 
 def _optical_alerts(workspace: Workspace) -> list[BaseGeometry]:
