@@ -19,7 +19,7 @@ from sqlalchemy import text
 from curupira.codes import Verdict
 from curupira.config import Workspace
 from curupira.errors import CurupiraError
-from curupira.pipelines import review
+from curupira.pipelines import drawing, review
 from curupira.pipelines.review import Ballot
 from curupira.store import Store, WarningRow, candidate
 from curupira.store import review as reviews
@@ -137,7 +137,7 @@ def test_a_day_is_drawn_once_and_a_vote_beside_the_draw_waits_for_the_second(
     keys = [put(server, make_warning(west=-52 + n / 10)) for n in range(3)]
 
     def draw() -> Sequence[SampleRow]:
-        return review.draw(workspace, server, date(2024, 6, 2), by="olga", now=NOW)
+        return drawing.draw(workspace, server, date(2024, 6, 2), by="olga", now=NOW)
 
     votes = [cast(server, key, "ana", BURNT) for key in keys]
     assert together(server, "warning", draw, draw, *votes) == [201, 201, 201, 201, 409]

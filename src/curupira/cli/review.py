@@ -53,7 +53,7 @@ def sample(
     Example: `curupira review sample --date 2024-06-01 --plan stratified -w tapajos`
     """
     from curupira.config import Workspace
-    from curupira.pipelines import review as reviewing
+    from curupira.pipelines import drawing
     from curupira.store import warning as warnings
     from curupira.store.session import Store
     from curupira.validate.sampling import AUTOMATIC, Plan
@@ -69,7 +69,7 @@ def sample(
             with store.reading() as session:
                 rows = warnings.query(session)
             day = rows[-1].issued_at.date() if rows else datetime.now(UTC).date()
-        drawn = reviewing.draw(
+        drawn = drawing.draw(
             opened,
             store,
             day,

@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from curupira.errors import InputError
+from curupira.pipelines import drawing
 from curupira.pipelines import review as reviewing
 from curupira.serve.filters import geojson, plain
 from curupira.serve.routes.review import vote_json
@@ -39,7 +40,7 @@ class DrawOrder(BaseModel):
 @router.post("/samples", status_code=201)
 def draw(site: SiteHere, person: Asking, order: DrawOrder) -> dict[str, Any]:
     """Draw a day's sample."""
-    rows = reviewing.draw(
+    rows = drawing.draw(
         site.workspace,
         site.store,
         order.day,
