@@ -259,11 +259,14 @@ class Sink:
         self.mails: list[bytes] = []
         self.busy = 0
         self.unknown: set[str] = set()
+        self.closing = ""
         self.got: list[str] = []
 
     async def handle_RCPT(self, server, session, envelope, address, options) -> str:  # noqa: N802
         if address in self.unknown:
             return "550 no such mailbox"
+        if address == self.closing:
+            return "421 closing"
         envelope.rcpt_tos.append(address)
         return "250 known"
 
@@ -353,6 +356,34 @@ recipients = ["{one}", "{gone}"]
         (last,) = deliver(workspace, None, options())
         assert (last.error, last.left) == (None, [])
         assert sink.got == [one, one, gone, gone]
+    finally:
+        server.stop()
+
+
+def test_a_server_that_hangs_up_between_recipients_has_given_it_to_nobody(tmp_path):
+    sink = Sink()
+    to = ["ibama@example.org", "funai@example.org", "icmbio@example.org"]
+    sink.closing = to[1]
+    server = Controller(sink, hostname="127.0.0.1", port=free_port())
+    server.start()
+    try:
+        section = f"""
+[delivery.mail]
+kind = "email"
+url = "smtp://127.0.0.1:{server.port}"
+sender = "curupira@example.org"
+recipients = {to}
+attempts = 1
+"""
+        workspace = make_workspace(tmp_path / "w", section)
+        add(workspace, warning_row(0))
+        (outcome,) = deliver(workspace, None, options())
+        assert isinstance(outcome.error, DeliveryError)
+        assert sink.got == []
+        sink.closing = ""
+        (last,) = deliver(workspace, None, options())
+        assert (last.error, last.left) == (None, [])
+        assert sink.got == to
     finally:
         server.stop()
 

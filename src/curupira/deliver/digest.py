@@ -208,7 +208,10 @@ def _send_one(
     try:
         refused = set(server.sendmail(sender, recipients, file.read_bytes()))
     except smtplib.SMTPRecipientsRefused as error:
-        refused = set(error.recipients)
+        # Nobody has it. With 421 the server hung up before it had asked about all of them.
+        if len(error.recipients) < len(recipients):
+            raise
+        refused = set(recipients)
     for to in recipients:
         if to not in refused:
             journal.note(f"{file.name} {to}")
