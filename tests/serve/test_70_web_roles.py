@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import shapely
 
 from curupira.codes import Role
 from curupira.errors import ConfigError
@@ -262,6 +263,22 @@ def test_sensitive_places_and_names_of_people_are_kept_from_the_public(serving: 
     series = f"/api/series?lon={point.x}&lat={point.y}"
     assert (nobody.get(series).status_code, viewer.get(series).status_code) == (404, 200)
     assert nobody.get(f"/api/series?lon={point.x + 0.01}&lat={point.y}").status_code == 200
+
+
+def test_a_polygon_drawn_into_a_sensitive_place_is_not_for_the_public(serving: Any) -> None:
+    served = serving()
+    secret, moved = served.ids[:2]
+    place = served.hide(secret)
+    with served.app.state.site.store.reading() as session:
+        shape = warnings.query(session, ids=[moved])[0].geom
+    reaching = shapely.box(*shapely.union(shape, place.representative_point()).bounds)
+    body = {"geometry": shapely.geometry.mapping(reaching), "reason": "it goes on"}
+    assert served.client().get(f"/api/warnings/{moved}").status_code == 200
+    assert served.client("chief").post(f"/api/warnings/{moved}/edit", json=body).status_code == 201
+    for path in (f"/api/warnings/{moved}", f"/ogc/collections/warning/items/{moved}"):
+        assert served.client().get(path).status_code == 404
+        assert served.client("vera").get(path).status_code == 200
+    assert moved not in served.client().get("/api/export?format=geojson").text
 
 
 def test_layers_of_warnings_show_the_public_nothing_over_a_sensitive_place(serving: Any) -> None:

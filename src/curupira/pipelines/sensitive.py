@@ -13,6 +13,7 @@ from curupira.errors import ConfigError
 from curupira.grid import SIRGAS_2000
 from curupira.pipelines.outlines import NAMING, layer_files
 from curupira.sources.vector import read_vector
+from curupira.store import edit as edits
 from curupira.store import search as searches
 from curupira.store.search import Search
 
@@ -20,7 +21,8 @@ from curupira.store.search import Search
 class SensitivePlaces:
     """What lies in the sensitive places of a workspace, by geometry and not by name.
 
-    A warning that touches such a place with a corner belongs to it. Without sensitive places
+    A warning that touches such a place with a corner, as it was found or as an operator drew it,
+    belongs to it. Without sensitive places
     nothing does.
 
     Raises
@@ -49,7 +51,10 @@ class SensitivePlaces:
         state = searches.version(session)
         if self._seen is None or self._seen[0] != state:
             near = searches.columns(session, Search(bbox=self.area.bounds), ("id", "geom"))
-            self._seen = state, tuple(sorted(key for key, shape in near if self.touch(shape)))
+            found = {number for number, shape in near if self.touch(shape)}
+            drawn = [key for key, shape in edits.current(session).items() if self.touch(shape)]
+            found |= {row.id for row in searches.rows(session, drawn)}
+            self._seen = state, tuple(sorted(found))
         return self._seen[1]
 
 
