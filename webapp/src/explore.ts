@@ -140,6 +140,8 @@ export class ExploreMap {
       const { signal } = this.request;
       const found = await api.collection(query, signal);
       if (!this.map) this.outline(found);
+      // A frame later the sketch is painted, and the map may take the processor.
+      requestAnimationFrame(() => setTimeout(() => this.first()));
       await this.ready;
       if (this.gone || signal.aborted || !this.map) return;
       const cells = found.features.some((feature) => feature.properties.cluster);
