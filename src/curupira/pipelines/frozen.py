@@ -130,9 +130,11 @@ def freeze_region(task: Task) -> list[tuple[Window, npt.NDArray[np.float32]]]:
     """States of a region, block by block."""
     detector = task.detector
     whole = Window(0, detector.grid.shape.y, 0, detector.grid.shape.x)
-    watched = (detector.masks.read_zones(task.window) == MONITORED).any()
+    # Blocks of a neighbouring region look as far into this one as the halo reaches.
+    reach = task.window.grow(detector.params.halo, whole)
+    watched = (detector.masks.read_zones(reach) == MONITORED).any()
     if watched:
-        detector = hold(detector, task.images, task.window.grow(detector.params.halo, whole))
+        detector = hold(detector, task.images, reach)
     found = []
     for window in shares(task.window, tile_size(detector, len(task.images))):
         state = np.full((PLANES, *window.shape), np.nan, dtype=np.float32)
