@@ -7,8 +7,8 @@ The outlines (Amazon Mining Watch, cumulative 2023) and the training points are 
 them is simulated (simulate/mining_region.py): no figure here says how well mines are found. Trained
 is on patches of the Tapajos box, variant 0; thresholds and that of lone squares are chosen on tiles
 of Tapajos on four lands (CHOICE; tiles that are in no test), and then frozen; tested is on tiles of
-both boxes, half of them around mines and half without: mines are far more frequent there than in the
-boxes, so precision is no region's. A variant is other land (another seed everywhere) with other
+both boxes, half of them around mines and half without: mines are far more frequent there than in
+the boxes, so precision is no region's. A variant is other land (another seed everywhere) with other
 levels; the networks are trained once and look at all variants, so differences between models are
 paired by variant. Trained models are kept in --work and used again.
 """
