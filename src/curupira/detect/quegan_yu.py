@@ -275,18 +275,25 @@ def _box_strips(
     dates = stack.shape[0]
     height, width = factor.shape
     halo = window // 2
+    strips = (width + LANES - 1) // LANES
     strip = np.empty((window, LANES + 2 * halo), np.float32)
     column = np.empty(LANES + 2 * halo, np.float32)
     valid = np.empty(LANES + 2 * halo, np.float32)
-    sums = np.empty((4, LANES), np.float32)
+    expected, kept = scratch(LANES), scratch(LANES)
+    total = scratch(strips * LANES).reshape(strips, LANES)
+    count = scratch(strips * LANES).reshape(strips, LANES)
     for y in range(height):
-        for first in range(0, width, LANES):
-            x0 = max(min(first, width - LANES), 0)
-            sums[:] = 0
-            for t in range(dates):
+        total[:] = 0
+        count[:] = 0
+        # Along the row within each date, as in `filter_pair`.
+        for t in range(dates):
+            for s in range(strips):
+                x0 = max(min(s * LANES, width - LANES), 0)
                 load_strip(stack[t], width, starts, columns, y, x0, halo, strip)
-                window_mean(strip, window, column, valid, sums[2])
-                _accumulate(strip[halo, halo:], sums[2], sums[0], sums[1], sums[3])
+                window_mean(strip, window, column, valid, expected)
+                _accumulate(strip[halo, halo:], expected, total[s], count[s], kept)
                 if slot[t] >= 0:
-                    store_strip(sums[3], out[slot[t], y, x0:])
-            _store_factor(sums[0], sums[1], factor[y, x0:])
+                    store_strip(kept, out[slot[t], y, x0:])
+        for s in range(strips):
+            x0 = max(min(s * LANES, width - LANES), 0)
+            _store_factor(total[s], count[s], factor[y, x0:])

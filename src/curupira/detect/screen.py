@@ -15,7 +15,17 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from curupira.detect.lanes import kernel, piece
+from curupira.detect.lanes import (
+    LANES,
+    balance_missing,
+    exchange,
+    kernel,
+    pick_median,
+    piece,
+    scratch,
+    wide,
+)
+from curupira.detect.networks import median_network
 from curupira.detect.params import ScreenParams
 from curupira.detect.reference import reference_level
 from curupira.units import from_db, to_db
@@ -92,11 +102,7 @@ def local_anomaly_db(
     cells_db = to_db(ratio)
     # An image's ratio to a median is off by a constant: speckle's mean is not its median.
     cells_db -= np.float32(10 * np.log10(_typical(ratio[learning])))
-    out = np.empty_like(cells_db)
-    reach = params.screen_window_cells // 2
-    enough = max(1, round(MINIMUM_SHARE * params.screen_window_cells**2))
-    _window_medians(cells_db, reach, enough, out)
-    return out
+    return _medians_around(cells_db, params.screen_window_cells)
 
 
 def _typical(ratio: FloatArray) -> FloatArray:
@@ -105,6 +111,25 @@ def _typical(ratio: FloatArray) -> FloatArray:
     level = np.ones(ratio.shape[1:], dtype=np.float32)
     level[some] = np.nanmedian(ratio[:, some], axis=0)
     return level
+
+
+def _medians_around(cells: FloatArray, side: int) -> FloatArray:
+    """Median of the valid cells in a square window around each, cut off at the border.
+
+    NaN where too few of the window's cells are valid.
+    """
+    dates, rows, columns = cells.shape
+    reach = side // 2
+    width = columns + 2 * reach
+    # Flat with the border of missing cells: then a strip may run on into the next row.
+    strips = -(-rows * width // LANES) * LANES
+    flat = np.full((dates, strips + 2 * reach * (width + 1)), np.nan, dtype=np.float32)
+    inner = flat[:, : (rows + 2 * reach) * width].reshape(dates, rows + 2 * reach, width)
+    inner[:, reach : reach + rows, reach : reach + columns] = cells
+    out = np.empty((dates, strips), dtype=np.float32)
+    enough = np.float32(max(1, round(MINIMUM_SHARE * side * side)))
+    _window_medians(flat, width, side, enough, median_network(side * side), out)
+    return out[:, : rows * width].reshape(dates, rows, width)[:, :, :columns]
 
 
 @kernel
@@ -117,40 +142,57 @@ def _cell_means(
     least: int,
     out: FloatArray,
 ) -> None:
+    wide()
     dates, rows, columns = power.shape
     total = np.empty(out.shape[2], np.float32)
-    count = np.empty(out.shape[2], np.int32)
+    count = np.empty(out.shape[2], np.float32)
+    ratio, known = np.empty(columns, np.float32), np.empty(columns, np.float32)
     for t in range(dates):
         for i in range(out.shape[1]):
             total[:] = np.float32(0)
-            count[:] = 0
+            count[:] = np.float32(0)
             for y in range(max(i * cell - row0, 0), min((i + 1) * cell - row0, rows)):
+                image, level = power[t, y], normal[y]
                 for x in range(columns):
-                    ratio = power[t, y, x] / normal[y, x]
-                    if not np.isnan(ratio):
-                        j = (x + column0) // cell
-                        total[j] += ratio
-                        count[j] += 1
+                    value = image[x] / level[x]
+                    here = not np.isnan(value)
+                    ratio[x] = value if here else np.float32(0)
+                    known[x] = np.float32(1) if here else np.float32(0)
+                for j in range(out.shape[2]):
+                    for x in range(
+                        max(j * cell - column0, 0), min((j + 1) * cell - column0, columns)
+                    ):
+                        total[j] += ratio[x]
+                        count[j] += known[x]
             for j in range(out.shape[2]):
-                known = count[j] >= least
-                out[t, i, j] = total[j] / np.float32(count[j]) if known else np.float32(np.nan)
+                mean = total[j] / count[j]
+                out[t, i, j] = mean if count[j] >= least else np.float32(np.nan)
 
 
 @kernel
-def _window_medians(cells: FloatArray, reach: int, enough: int, out: FloatArray) -> None:
-    dates, rows, columns = cells.shape
-    values = np.empty((2 * reach + 1) ** 2, np.float32)
-    for t in range(dates):
-        for i in range(rows):
-            for j in range(columns):
-                n = 0
-                for r in range(max(i - reach, 0), min(i + reach + 1, rows)):
-                    for c in range(max(j - reach, 0), min(j + reach + 1, columns)):
-                        value = cells[t, r, c]
-                        if not np.isnan(value):
-                            values[n] = value
-                            n += 1
-                out[t, i, j] = np.median(values[:n]) if n >= enough else np.float32(np.nan)
+def _window_medians(
+    flat: FloatArray,
+    width: int,
+    side: int,
+    enough: np.float32,
+    network: npt.NDArray[np.int64],
+    out: FloatArray,
+) -> None:
+    wide()
+    wires = scratch((side * side + 2) * LANES).reshape(side * side + 2, LANES)
+    values, median, valid = wires[: side * side], wires[side * side], wires[side * side + 1]
+    for t in range(out.shape[0]):
+        for p0 in range(0, out.shape[1], LANES):
+            for k in range(side * side):
+                source, wire = flat[t, p0 + k // side * width + k % side :], values[k]
+                for lane in range(LANES):
+                    wire[lane] = source[lane]
+            balance_missing(values, median, valid, LANES)
+            exchange(values, network, LANES)
+            pick_median(values, valid, median, LANES)
+            target = out[t, p0:]
+            for lane in range(LANES):
+                target[lane] = median[lane] if valid[lane] >= enough else np.float32(np.nan)
 
 
 @piece
