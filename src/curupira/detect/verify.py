@@ -15,6 +15,7 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,9 @@ from curupira.detect.lanes import kernel, piece
 from curupira.detect.params import VERIFY_REACH
 
 FloatArray = npt.NDArray[np.float32]
+
+#: Filtered images in dB, and level and one over spread of their pixels.
+Planes = tuple[FloatArray, FloatArray, FloatArray]
 
 #: Side of the neighbourhood.
 SIDE = 2 * VERIFY_REACH + 1
@@ -39,8 +43,7 @@ class Deviation:
     spread_db: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
+class Network(NamedTuple):
     """Weights ``(inputs, units)`` and biases of the dense layers; inputs are VH, then VV by rows.
 
     The last layer gives the log odds of a clearing at equal odds before.
@@ -80,8 +83,7 @@ def verified(ratio: FloatArray, vh: Deviation, vv: Deviation, network: Network) 
     odds. Negative and missing ratios are kept.
     """
     out = np.array(ratio, dtype=np.float32)
-    n = network
-    _scale(out, *_planes(vh), *_planes(vv), n.w1, n.b1, n.w2, n.b2, n.w3[:, 0], n.b3)
+    _scale(out, _planes(vh), _planes(vv), network)
     return out
 
 
@@ -90,48 +92,38 @@ def neighbourhoods(
 ) -> FloatArray:
     """What the network is shown at some ``(time, row, column)``: ``(pixel, 2 * SIDE**2)``."""
     out = np.empty((at[0].size, 2 * SIDE * SIDE), np.float32)
-    _gather(*_planes(vh), *_planes(vv), np.stack(at, axis=1), out)
+    _gather(_planes(vh), _planes(vv), np.stack(at, axis=1), out)
     return out
 
 
-def _planes(one: Deviation) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _planes(one: Deviation) -> Planes:
     scale = np.float32(1) / one.spread_db
     return np.ascontiguousarray(one.db), np.ascontiguousarray(one.level_db), scale
 
 
 @piece
-def _look(
-    db: FloatArray, level: FloatArray, scale: FloatArray, y: int, x: int, out: FloatArray
-) -> None:
+def _look(planes: Planes, t: int, y: int, x: int, out: FloatArray) -> None:
     """Deviations around a pixel of one image, clipped; 0 where there is none."""
-    rows, columns = db.shape
+    db, level, scale = planes
+    _, rows, columns = db.shape
     k = 0
     for r in range(y - VERIFY_REACH, y + VERIFY_REACH + 1):
         for c in range(x - VERIFY_REACH, x + VERIFY_REACH + 1):
             value = np.float32(0)
             if 0 <= r < rows and 0 <= c < columns:
-                z = (db[r, c] - level[r, c]) * scale[r, c]
+                z = (db[t, r, c] - level[r, c]) * scale[r, c]
                 value = np.float32(0) if np.isnan(z) else z
             out[k] = min(max(value, np.float32(LOWEST)), np.float32(HIGHEST))
             k += 1
 
 
 @kernel
-def _gather(
-    vh: FloatArray,
-    vh_level: FloatArray,
-    vh_scale: FloatArray,
-    vv: FloatArray,
-    vv_level: FloatArray,
-    vv_scale: FloatArray,
-    at: npt.NDArray[np.int64],
-    out: FloatArray,
-) -> None:
+def _gather(vh: Planes, vv: Planes, at: npt.NDArray[np.int64], out: FloatArray) -> None:
     half = SIDE * SIDE
     for i in range(at.shape[0]):
         t, y, x = at[i, 0], at[i, 1], at[i, 2]
-        _look(vh[t], vh_level, vh_scale, y, x, out[i, :half])
-        _look(vv[t], vv_level, vv_scale, y, x, out[i, half:])
+        _look(vh, t, y, x, out[i, :half])
+        _look(vv, t, y, x, out[i, half:])
 
 
 @piece
@@ -147,25 +139,11 @@ def _dense(values: FloatArray, weights: FloatArray, bias: FloatArray, out: Float
 
 
 @kernel
-def _scale(
-    ratio: FloatArray,
-    vh: FloatArray,
-    vh_level: FloatArray,
-    vh_scale: FloatArray,
-    vv: FloatArray,
-    vv_level: FloatArray,
-    vv_scale: FloatArray,
-    w1: FloatArray,
-    b1: FloatArray,
-    w2: FloatArray,
-    b2: FloatArray,
-    w3: FloatArray,
-    b3: FloatArray,
-) -> None:
+def _scale(ratio: FloatArray, vh: Planes, vv: Planes, network: Network) -> None:
     half = SIDE * SIDE
     seen = np.empty(2 * half, np.float32)
-    first = np.empty(b1.shape[0], np.float32)
-    second = np.empty(b2.shape[0], np.float32)
+    first = np.empty(network.b1.shape[0], np.float32)
+    second = np.empty(network.b2.shape[0], np.float32)
     dates, rows, columns = ratio.shape
     for t in range(dates):
         for y in range(rows):
@@ -173,11 +151,11 @@ def _scale(
                 # NaN fails this too.
                 if not ratio[t, y, x] > np.float32(0):
                     continue
-                _look(vh[t], vh_level, vh_scale, y, x, seen[:half])
-                _look(vv[t], vv_level, vv_scale, y, x, seen[half:])
-                _dense(seen, w1, b1, first)
-                _dense(first, w2, b2, second)
-                odds = b3[0]
+                _look(vh, t, y, x, seen[:half])
+                _look(vv, t, y, x, seen[half:])
+                _dense(seen, network.w1, network.b1, first)
+                _dense(first, network.w2, network.b2, second)
+                odds = network.b3[0]
                 for j in range(second.shape[0]):
-                    odds += second[j] * w3[j]
+                    odds += second[j] * network.w3[j, 0]
                 ratio[t, y, x] *= np.float32(2) / (np.float32(1) + np.exp(-odds))
