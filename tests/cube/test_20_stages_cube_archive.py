@@ -125,7 +125,7 @@ def test_long_stacks_read_in_runs_equal_single_reads(cube, monkeypatch):
     for got, layers in zip(expected, singles, strict=True):
         merged = layers[0] if len(layers) == 1 else np.where(np.isnan(layers[0]), *layers[::-1])
         np.testing.assert_array_equal(got, merged)
-    monkeypatch.setattr("curupira.cube.reader._BATCH_BYTES", 2 * 2 * 30 * 40)
+    monkeypatch.setattr("curupira.cube.chunks._TOGETHER", 3)
     np.testing.assert_array_equal(reader.read_stack(ORBIT, wanted, "vh", window), expected)
 
 
@@ -465,6 +465,17 @@ def test_a_folder_that_cannot_be_written(cube):
     (cube.path / "chunks").unlink()
     (cube.path / "away").rename(cube.path / "chunks")
     assert cube.reader().scene_ids(ORBIT) == ["a"]
+
+
+@pytest.mark.parametrize("kept", [0, 16])
+def test_a_damaged_chunk_is_told(cube, kept):
+    put(cube, "a")
+    for chunk in (cube.path / "chunks").iterdir():
+        stored = chunk.read_bytes()
+        chunk.write_bytes(stored[:kept].ljust(len(stored), b"\xff" if kept else b"\x00"))
+    with pytest.raises(StoreError, match="damaged") as caught:
+        cube.reader().read(ORBIT, "a", "vh", WHOLE)
+    assert "orbit_022/vh/c/0/0/0" in str(caught.value.where)
 
 
 def test_a_cube_that_vanished_under_a_reader(cube, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Self, TypeAlias
@@ -12,17 +12,15 @@ from typing import Self, TypeAlias
 import icechunk
 import numpy as np
 import zarr
-from zarr.buffer.cpu import NDBuffer
 
 from curupira.blocks import Window
 from curupira.cube import codec, layout
+from curupira.cube.chunks import read_layers
 from curupira.cube.storage import check_folder, storage, translated
 from curupira.errors import StoreError
 
 #: Relative orbit, scene and band.
 Wanted: TypeAlias = tuple[int, str, str]
-#: Codes read at once: enough to overlap the decompression of chunks, little beside a stack.
-_BATCH_BYTES = 16 * 2**20
 
 
 class CubeReader:
@@ -88,7 +86,7 @@ class CubeReader:
         with translated(self.path):
             array, layers = self._band(orbit, band, window)
             layer = self._layer(layers, orbit, scene_id)
-            codes: codec.Codes = _codes(array, [layer], window)[0]
+            (codes,) = read_layers(array, [layer], window)
         return codes
 
     def holding(self, wanted: Mapping[Wanted, Window]) -> Self:
@@ -109,29 +107,16 @@ class CubeReader:
             if not window.empty:
                 together[orbit, band, window].append(scene_id)
         held: dict[Wanted, tuple[Window, codec.Codes]] = {}
-        for (orbit, band, window), scenes in together.items():
-            codes = self._read_many(orbit, scenes, band, window)
-            for scene_id, image in zip(scenes, codes, strict=True):
-                held[orbit, scene_id, band] = window, image
+        with translated(self.path):
+            for (orbit, band, window), scenes in together.items():
+                array, layers = self._band(orbit, band, window)
+                images = read_layers(array, [self._layer(layers, orbit, s) for s in scenes], window)
+                for scene_id, image in zip(scenes, images, strict=True):
+                    held[orbit, scene_id, band] = window, image
         # As copy.copy, which would forget the open cube: pickling does.
         clone = object.__new__(type(self))
         clone.__dict__ = {**self.__dict__, "_held": held}
         return clone
-
-    def _read_many(
-        self, orbit: int, scene_ids: Sequence[str], band: str, window: Window
-    ) -> codec.Codes:
-        out = np.empty((len(scene_ids), *window.shape), np.uint16)
-        with translated(self.path):
-            array, layers = self._band(orbit, band, window)
-            wanted = [(self._layer(layers, orbit, s), n) for n, s in enumerate(scene_ids)]
-            for run in _runs(wanted, max(1, _BATCH_BYTES // (2 * out[:1].size))):
-                part = out[run[0][1] : run[-1][1] + 1]
-                layers_of_run = slice(run[0][0], run[-1][0] + 1)
-                # Into its place: a copy would cost as much as half of the decompression.
-                target = NDBuffer(part)  # type: ignore[arg-type]
-                array.get_basic_selection((layers_of_run, *window.slices), out=target)
-        return out
 
     def read(self, orbit: int, scene_id: str, band: str, window: Window) -> codec.Float32:
         """One scene in a window: float32 ``(y, x)``, linear gamma0 or degrees, NaN missing.
@@ -176,10 +161,9 @@ class CubeReader:
                 for time, scenes in enumerate(scene_ids)
                 for scene_id in scenes
             ]
-            for run in _runs(wanted, max(1, _BATCH_BYTES // (2 * out[:1].size or 1))):
-                codes = _codes(array, [layer for layer, _ in run], window)
-                for image, (_, time) in zip(codes, run, strict=True):
-                    codec.fill_missing(image, table, out[time])
+            images = read_layers(array, [layer for layer, _ in wanted], window)
+            for image, (_, time) in zip(images, wanted, strict=True):
+                codec.fill_missing(image, table, out[time])
         return out
 
     def _open(self) -> zarr.Group:
@@ -226,21 +210,3 @@ class CubeReader:
                 where=self.path,
                 remedy="ingest it again",
             ) from None
-
-
-def _codes(array: layout.ZarrArray, layers: list[int], window: Window) -> codec.Codes:
-    rows, columns = window.slices
-    codes: codec.Codes = np.asarray(array[layers[0] : layers[-1] + 1, rows, columns])
-    return codes
-
-
-def _runs(wanted: list[tuple[int, int]], longest: int) -> Iterator[list[tuple[int, int]]]:
-    # Neighbouring layers in one request: Zarr spends more on a request than on a chunk.
-    run: list[tuple[int, int]] = []
-    for layer, time in wanted:
-        if run and (layer != run[-1][0] + 1 or len(run) == longest):
-            yield run
-            run = []
-        run.append((layer, time))
-    if run:
-        yield run
