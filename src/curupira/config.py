@@ -23,9 +23,10 @@ from curupira.deliver.params import DeliveryParams, check_name, with_rule
 from curupira.errors import ConfigError
 from curupira.grid import check_area, make_grid
 from curupira.preprocess.quality import QualityParams
-from curupira.settings import ServeParams
+from curupira.settings import MiningParams, ServeParams
 from curupira.sources.masks import MaskParams
 from curupira.sources.profiles import SourceParams
+from curupira.sources.rain import RainParams
 from curupira.sources.vector import read_area
 
 FILE_NAME = "monitor.toml"
@@ -124,38 +125,6 @@ class AlarmParams(_Section):
     )
 
 
-class MiningParams(_Section):
-    """Which warnings look like mines."""
-
-    model: str = Field(
-        "",
-        description='Model folder of "curupira mining train"; "" = warnings get no mining_score',
-        json_schema_extra=PLACE,
-    )
-    streams: str = Field(
-        "",
-        description='Lines of streams, for a model that looks at their distance; "" = none',
-        json_schema_extra=PLACE,
-    )
-    dem: str = Field(
-        "",
-        description='Raster of heights, for a model that looks at slope or height; "" = none',
-        json_schema_extra=PLACE,
-    )
-    threshold: float = Field(
-        0.8,
-        ge=0,
-        le=1,
-        description="Probability above which `mining classify -w` makes a square a candidate",
-    )
-    neighbourhood_m: float = Field(
-        260.0,
-        ge=0,
-        le=10_000,
-        description="A warning's mining_score is the highest probability so near to it, metres",
-    )
-
-
 class Monitor(_Section):
     """One ``monitor.toml``."""
 
@@ -166,6 +135,7 @@ class Monitor(_Section):
     masks: MaskParams = MaskParams()
     algorithm: AlgorithmParams = AlgorithmParams()
     quality: QualityParams = QualityParams()
+    rain: RainParams = RainParams()
     store: StoreParams = StoreParams()
     cube: CubeParams = CubeParams()
     compute: ComputeParams = ComputeParams()
@@ -351,7 +321,10 @@ def render(monitor: Monitor) -> str:
 def _section_lines(name: str, section: BaseModel) -> list[str]:
     lines = ["", f"[{name}]"]
     for key, field in type(section).model_fields.items():
-        lines += [f"# {_comment(field)}", f"{key} = {_toml(getattr(section, key))}"]
+        value = getattr(section, key)
+        # TOML has no word for nothing: what is left out stands as a comment.
+        off = "# " if value is None else ""
+        lines += [f"# {_comment(field)}", f"{off}{key} = {_toml(value)}"]
     return lines
 
 
@@ -381,8 +354,8 @@ def _key(name: str) -> str:
 
 
 def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
+    if value is None or isinstance(value, bool):
+        return "none" if value is None else str(value).lower()
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, int | float):

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from curupira.grid import LONLAT, project
 from curupira.pipelines.masks import MaskSet
 from curupira.presets import Preset
 from curupira.records import Acquisition, Scene
+from curupira.sources.rain import DailyRain
 from curupira.units import naive_utc
 from curupira.vectorise.match import as_multipolygon
 
@@ -53,6 +55,7 @@ class Detector:
     memory: int
     threads: int
     workers: int = 1
+    rain: DailyRain | None = None
 
     @classmethod
     def of(
@@ -65,6 +68,7 @@ class Detector:
         """
         monitor = workspace.monitor
         threads = 1 if scheduler else monitor.compute.threads or os.cpu_count() or 1
+        rain = monitor.rain
         return cls(
             grid=workspace.grid,
             preset=workspace.preset,
@@ -75,6 +79,7 @@ class Detector:
             memory=parse_memory(monitor.compute.memory),
             threads=threads,
             workers=workers_of(scheduler) if scheduler else threads,
+            rain=DailyRain(workspace.path(rain.folder), rain.limit_mm) if rain.folder else None,
         )
 
     @property
@@ -88,12 +93,14 @@ class Image:
     """One acquisition of the stack.
 
     For each of its scenes: the window around its footprint, and the part of it that may be used
-    (None: all). A scene's pixels beyond that window are not read, whatever the block.
+    (None: all). A scene's pixels beyond that window are not read, whatever the block. ``dry``: its
+    pixels under heavy rain are left out.
     """
 
     acquisition: Acquisition
     windows: tuple[Window, ...]
     usable: tuple[BaseGeometry | None, ...]
+    dry: bool = False
 
 
 def select_images(
@@ -118,14 +125,24 @@ def input_hash(
     detector: Detector, images: Sequence[Acquisition], sar_mask: Sequence[BaseGeometry]
 ) -> str:
     """Hash of everything that decides an acquisition's observations."""
-    document = {
+    document: dict[str, Any] = {
         "config": detector.config_hash,
         "preset": detector.preset.hash,
         "masks": detector.masks.hash,
         "scenes": [[s.scene_id, s.created.isoformat()] for a in images for s in a.scenes],
         "sar_mask": sorted(shapely.normalize(as_multipolygon(g)).wkb_hex for g in sar_mask),
     }
+    if detector.rain is not None:
+        document["rain"] = detector.rain.digest(detection_days(images, detector.params))
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def detection_days(images: Sequence[Acquisition], params: DetectParams) -> list[date]:
+    """Days of those images that lie in the detection period of the newest, in time order."""
+    if not images:
+        return []
+    start = periods(images[-1].day, params.period).detection[0]
+    return sorted({a.day for a in images if a.day >= start})
 
 
 def season_refusal(
@@ -229,6 +246,9 @@ def _read_image(
         good = False if part.empty else _good_pixels(detector, scene, usable, part)
         if good is False:
             continue
+        if image.dry and detector.rain is not None:
+            day = image.acquisition.day
+            good = good & ~detector.rain.falls(day, detector.grid[part.slices])
         if blank and part == window and (good is True or good.all()):
             # Most blocks of most images: all of it, and nothing to look for first.
             for name, values in out.items():

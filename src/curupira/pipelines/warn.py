@@ -21,6 +21,7 @@ from curupira.pipelines.images import (
     Detector,
     Image,
     bounding_window,
+    detection_days,
     footprint,
     hold,
     on_grid,
@@ -97,7 +98,8 @@ def detect_acquisition(
     """
     outline = footprint(acquisition, detector.grid)
     area = bounding_window(outline, detector.grid)
-    stack = tuple(usable_image(a, detector) for a in images)
+    recent = set(detection_days(images, detector.params))
+    stack = tuple(replace(usable_image(a, detector), dry=a.day in recent) for a in images)
     masked = rasterise(sar_mask, detector.grid, area)
     tasks = (
         Task(detector, stack, acquisition.day, w, masked[w.relative_to(area).slices], frozen)

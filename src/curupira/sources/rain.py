@@ -1,0 +1,123 @@
+"""Daily precipitation: where it rained too much on the day of an image for it to be believed."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from odc.geo.geobox import GeoBox
+from pydantic import BaseModel, ConfigDict, Field
+
+from curupira.errors import ConfigError, InputError
+from curupira.sources.files import open_raster
+from curupira.sources.resample import FloatImage, resample
+
+#: GPM IMERG writes 20240131, CHIRPS 2024.01.31.
+_DAY = re.compile(r"(?<!\d)(\d{4})[-._]?(\d{2})[-._]?(\d{2})(?!\d)")
+_SUFFIXES = (".tif", ".tiff")
+
+
+class RainParams(BaseModel):
+    """The ``[rain]`` section of ``monitor.toml``: screening of images by a precipitation raster."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    folder: str = Field(
+        "",
+        description="Folder of daily precipitation as GeoTIFF, one file a UTC day with the day in "
+        "its name, millimetres in band 1 (GPM IMERG, CHIRPS); pixels of detection images "
+        'under more than limit_mm on their day count as missing; "" = none',
+        json_schema_extra={"place": True},
+    )
+    limit_mm: float = Field(
+        20.0, ge=0, le=1000, description="Precipitation of a day that is tolerated, millimetres"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DailyRain:
+    """A folder of daily precipitation. Picklable, for Dask workers."""
+
+    folder: Path
+    limit_mm: float
+
+    def of(self, day: date) -> Path:
+        """The file of a day.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such folder.
+        InputError
+            If the folder holds no file of the day, or several.
+        """
+        if not self.folder.is_dir():
+            raise ConfigError(
+                "is no folder",
+                where=f"[rain] folder = {self.folder}",
+                remedy='name the folder of the daily rasters, or set it to "" for none',
+            )
+        found = [p for p in sorted(self.folder.iterdir()) if _day_of(p) == day]
+        if len(found) != 1:
+            names = ", ".join(p.name for p in found)
+            raise InputError(
+                f"holds {f'several rasters of {day}: {names}' if found else f'no raster of {day}'}",
+                where=self.folder,
+                remedy="keep one of them"
+                if found
+                else 'fetch it and run again, or set [rain] folder = ""',
+            )
+        return found[0]
+
+    def digest(self, days: Iterable[date]) -> dict[str, Any]:
+        """What decides about images of some days; errors as ``of``."""
+        files = {day.isoformat(): _sha256(self.of(day)) for day in days}
+        return {"limit_mm": self.limit_mm, "files": files}
+
+    def falls(self, day: date, target: GeoBox) -> npt.NDArray[np.bool_]:
+        """Where more than the limit fell on a day, on the pixels of ``target`` ``(y, x)``.
+
+        The raster is interpolated bilinearly, or averaged where it is finer than the target; where
+        it holds no value nothing fell.
+
+        Raises
+        ------
+        InputError
+            Beside those of ``of``: if the file cannot be read, has no coordinate reference system,
+            or no value over the target.
+        """
+        path = self.of(day)
+        with open_raster(str(path)) as dataset:
+            millimetres = resample(dataset, 1, target, _plain)
+        if np.isnan(millimetres).all():
+            raise InputError(
+                "holds no value over the monitored area",
+                where=path,
+                remedy="take a raster that covers the area",
+            )
+        return np.asarray(np.nan_to_num(millimetres) > self.limit_mm)
+
+
+def _plain(values: FloatImage) -> FloatImage:
+    """Less than no rain is a mark for a missing value."""
+    return np.where(values >= 0, values, np.float32(np.nan))
+
+
+def _day_of(path: Path) -> date | None:
+    named = _DAY.search(path.name) if path.suffix.lower() in _SUFFIXES else None
+    try:
+        return None if named is None else date(*(int(part) for part in named.groups()))
+    except ValueError:
+        return None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
