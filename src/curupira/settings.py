@@ -1,4 +1,4 @@
-"""Section [serve] of a monitor file: how the web application is shown, and to whom."""
+"""Sections of a monitor file: [serve], how the web application is shown and to whom; [mining]."""
 
 from __future__ import annotations
 
@@ -80,4 +80,39 @@ class ServeParams(BaseModel):
     )
     secure_cookie: bool = Field(
         False, description="Send the session cookie over https only: set it behind a proxy"
+    )
+
+
+class MiningParams(BaseModel):
+    """Which warnings look like mines."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(
+        "",
+        description='Model folder of "curupira mining train"; "" = warnings get no mining_score',
+        json_schema_extra=_PLACE,
+    )
+    streams: str = Field(
+        "",
+        description='Lines of streams, for a model that looks at their distance; "" = none',
+        json_schema_extra=_PLACE,
+    )
+    dem: str = Field(
+        "",
+        description='Raster of heights, for a model that looks at slope or height; "" = none',
+        json_schema_extra=_PLACE,
+    )
+    threshold: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Probability above which `mining classify -w` makes a square a candidate; left "
+        "out: the model's own",
+    )
+    neighbourhood_m: float = Field(
+        260.0,
+        ge=0,
+        le=10_000,
+        description="A warning's mining_score is the highest probability so near to it, metres",
     )

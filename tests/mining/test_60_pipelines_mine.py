@@ -513,8 +513,14 @@ def test_classifying_bad_input(land, model, tmp_path, write_scene):
     far = tmp_path / "far.gpkg"
     gpd.GeoDataFrame(geometry=[box(0, 0, 1, 1)], crs=4326).to_file(far)
     refused(InputError, "holds no window", land.scenes[0], "--aoi", far)
+    card = json.loads((model / "model.json").read_text())
+    shared = shutil.copytree(model, tmp_path / "shared")
+    sections = card["preset_sections"]
+    sections["classify"] = sections["classify"] | {"squares": "shared"}
+    (shared / "model.json").write_text(json.dumps(card | {"preset_sections": sections}))
+    odd = ("--model", shared, "--stride", 40)
+    refused(ConfigError, "40 pixels does not divide the window of 104", land.scenes[0], *odd)
     older = shutil.copytree(model, tmp_path / "older")
-    card = json.loads((older / "model.json").read_text())
     (older / "model.json").write_text(json.dumps(card | {"format": 1}))
     refused(InputError, "a model of format 1", land.scenes[0], "--model", older)
 

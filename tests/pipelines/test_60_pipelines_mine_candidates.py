@@ -136,6 +136,16 @@ def test_candidates_of_a_workspace(builder: ModuleType, tmp_path: Path, model: P
         row = candidate.get(session, name)
         assert row is not None
         assert row.votes["votes"][0]["comment"] == "a sandbar"
+        assert row.threshold == 0.6
+    # Where the workspace names no threshold, the model's own is the level.
+    own = workspace.monitor.mining.model_copy(update={"threshold": None})
+    silent = Workspace(workspace.folder, workspace.monitor.model_copy(update={"mining": own}))
+    find_candidates(silent, now=NOW)
+    call = ["export", "--candidates", "-o", str(out), *ws]
+    assert runner.invoke(app, call).exit_code == 0
+    table = gpd.read_file(out)
+    assert (table["probability"] > 0.8).any()
+    assert ((table["probability"] > 0.8) == (table["threshold"] == 0.8)).all()
     # A higher threshold leaves the store as it is.
     done = runner.invoke(app, ["mining", "classify", "--threshold", "0.9999", *ws])
     assert done.exit_code == 0, done.output

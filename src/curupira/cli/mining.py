@@ -44,6 +44,49 @@ DemOption = Annotated[
 ]
 _SCENE = "GeoTIFF of VV and VH, VV.tif,VH.tif, a folder of both, or a STAC item"
 
+ModelOption = Annotated[
+    Path | None, typer.Option(metavar="MODELDIR", help="Folder of mining train.")
+]
+ScenesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE", help=f"{_SCENE}; repeatable for a model that looks at several dates."
+    ),
+]
+SquaresOption = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="OUT.geojson", help="Squares (and .gpkg).")
+]
+AreaOption = Annotated[
+    Path | None,
+    typer.Option(
+        "-w",
+        "--workspace",
+        metavar="DIR",
+        help="Instead of model and scene: the area of a workspace, by its [mining] model.",
+    ),
+]
+UntilOption = Annotated[
+    str | None, typer.Option(metavar="DAY", help="With -w: newest images up to this UTC day.")
+]
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="A mine is above it. If left out: with -w [mining]'s, else the model's preset's.",
+    ),
+]
+StrideOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Step, pixels; the preset's if left out (half a window)."),
+]
+MapOption = Annotated[
+    Path | None, typer.Option(metavar="FILE.tif", help="Also write the map of probabilities.")
+]
+EngineOption = Annotated[
+    Literal["auto", "onnx", "torch"], typer.Option(help="What runs the network.")
+]
+
 
 def _preset(name: str, **options: str | int | None) -> Preset:
     from curupira import presets
@@ -154,51 +197,20 @@ def train(
 
 @group.command()
 def classify(
-    model: Annotated[
-        Path | None, typer.Option(metavar="MODELDIR", help="Folder of mining train.")
-    ] = None,
-    scene: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FILE", help=f"{_SCENE}; repeatable for a model that looks at several dates."
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="OUT.geojson", help="Squares (and .gpkg)."),
-    ] = None,
-    workspace: Annotated[
-        Path | None,
-        typer.Option(
-            "-w",
-            "--workspace",
-            metavar="DIR",
-            help="Instead of model and scene: the area of a workspace, by its [mining] model.",
-        ),
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="DAY", help="With -w: newest images up to this UTC day.")
-    ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=1, help="A mine is above it; the preset's if left out, [mining]'s with -w."
-        ),
-    ] = None,
-    stride: Annotated[
-        int | None, typer.Option(min=1, help="Step, pixels; the preset's if left out (52).")
-    ] = None,
+    model: ModelOption = None,
+    scene: ScenesOption = None,
+    output: SquaresOption = None,
+    workspace: AreaOption = None,
+    until: UntilOption = None,
+    threshold: ThresholdOption = None,
+    stride: StrideOption = None,
     aoi: AoiOption = None,
-    probability: Annotated[
-        Path | None, typer.Option(metavar="FILE.tif", help="Also write the map of probabilities.")
-    ] = None,
+    probability: MapOption = None,
     scale: ScaleOption = "db",
     radiometry: RadiometryOption = "gamma0",
     streams: StreamsOption = None,
     dem: DemOption = None,
-    engine: Annotated[
-        Literal["auto", "onnx", "torch"], typer.Option(help="What runs the network.")
-    ] = "auto",
+    engine: EngineOption = "auto",
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
     log_json: LogJsonOption = None,
@@ -222,22 +234,11 @@ def classify(
         )
     from curupira.pipelines.mine import classify as run
 
+    options: dict[str, Any] = {"scale": scale, "radiometry": radiometry, "threshold": threshold,
+                               "stride_px": stride, "aoi": aoi, "probability": probability,
+                               "engine": engine, "streams": streams, "dem": dem}  # fmt: skip
     with progress() as report:
-        found = run(
-            model,
-            scene,
-            output,
-            scale=scale,
-            radiometry=radiometry,
-            threshold=threshold,
-            stride_px=stride,
-            aoi=aoi,
-            probability=probability,
-            engine=engine,
-            streams=streams,
-            dem=dem,
-            report=report,
-        )
+        found = run(model, scene, output, report=report, **options)
     say(f"{found.windows} windows, {found.hits} above the threshold, {found.squares} squares")
 
 

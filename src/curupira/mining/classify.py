@@ -158,6 +158,8 @@ def check_scene(scene: RadarScene, model: MiningModel, stride_px: int) -> None:
     ------
     InputError
         If its grid does not suit, it is smaller than a window, or holds what the model never saw.
+    ConfigError
+        If the step does not suit the windows.
     """
     check_grid(scene.grid, model.card.pixel_m, where=scene.name)
     if scene.radiometry != model.card.radiometry:
@@ -172,12 +174,7 @@ def check_scene(scene: RadarScene, model: MiningModel, stride_px: int) -> None:
             f"the scene of {tuple(scene.grid.shape)} pixels is smaller than a window of {size}",
             where=scene.name,
         )
-    if stride_px > size:
-        raise ConfigError(
-            f"a step of {stride_px} pixels leaves gaps between windows of {size}",
-            where="--stride",
-            remedy=f"take {size // 2}",
-        )
+    model.params.check_step(stride_px, where="--stride")
 
 
 def classify_scene(
@@ -202,8 +199,8 @@ def classify_scene(
         Step of the window; windows lie at its multiples from the scene's first pixel, whole ones
         only, so that the last pixels may stay uncovered.
     threshold
-        Windows within 1e-4 of it are computed again by the plain engine: no decision at the
-        threshold hangs on an engine's rounding.
+        Windows within 1e-4 of it are computed again by the plain engine: whether a window is above
+        it hangs on no engine's rounding. Whether a shared square is may: several windows decide.
     area
         Lon/lat; only windows with their centre in it.
     engine

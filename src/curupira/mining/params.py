@@ -198,6 +198,29 @@ class MiningParams(BaseModel):
             classify=_read(ClassifyParams, preset, "classify"),
         )
 
+    def check_step(self, stride_px: int, *, where: str) -> None:
+        """Refuse a step of the window that leaves gaps, or that shared squares cannot be made of.
+
+        Raises
+        ------
+        ConfigError
+            If the step is longer than a window, or squares are shared and it does not divide one.
+        """
+        size = self.patches.size_px
+        if stride_px > size:
+            raise ConfigError(
+                f"a step of {stride_px} pixels leaves gaps between windows of {size}",
+                where=where,
+                remedy=f"take {size // 2}",
+            )
+        if self.classify.squares == "shared" and size % stride_px:
+            raise ConfigError(
+                f"a step of {stride_px} pixels does not divide the window of {size}, of which "
+                "shared squares are made",
+                where=where,
+                remedy=f"take {size // 2}",
+            )
+
 
 class GridParams(_Section):
     """The reference grid (paper, section 2.7)."""

@@ -79,6 +79,7 @@ def train_model(
     data, bands, sizes = read_patches(patches)
     chosen = _for_patches(preset, bands, sizes)
     params = MiningParams.from_preset(chosen)
+    params.check_step(params.classify.stride_px, where=f"preset {preset.name}, stride_px")
     learn, check = split_patches(data.index, params.split, size_m=params.patches.reach_m, seed=seed)
     with fresh_folder(out, CARD, force=force) as folder:
         trained = train.fit(

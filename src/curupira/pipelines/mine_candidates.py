@@ -73,7 +73,7 @@ def find_candidates(
     until
         Last UTC day of acquisition; None: no limit.
     threshold
-        A candidate is above it; None takes ``[mining] threshold``.
+        A candidate is above it; None takes ``[mining] threshold``, or else the model's own.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def find_candidates(
 
     model = load_model(workspace.path(options.model))
     images = MiningImages(workspace, model)
-    level = options.threshold if threshold is None else threshold
+    level = _level(threshold, options.threshold, model.params.classify.threshold)
     with Store.open(workspace.monitor.store.url, base=workspace.folder, create=False) as store:
         with store.reading() as session:
             known = group_acquisitions(scenes.ingested(session))
@@ -116,6 +116,11 @@ def find_candidates(
         new=new,
         known=len(rows) - new,
     )
+
+
+def _level(*wishes: float | None) -> float:
+    """The first that is given."""
+    return next(wish for wish in wishes if wish is not None)
 
 
 def write_candidates(workspace: Workspace, out: Path) -> int:
