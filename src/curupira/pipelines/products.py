@@ -14,6 +14,7 @@ import pystac
 import rasterio
 from odc.geo.geobox import GeoBox
 from rasterio._err import CPLE_BaseError  # copy() lets GDAL's own errors through (rasterio 1.4)
+from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.features import geometry_window, rasterize
 from rasterio.shutil import copy
@@ -38,6 +39,8 @@ from curupira.units import FLAG_EPOCH, attribution
 PRODUCTS = "products"
 #: A product while its blocks arrive, and while its COG is written.
 RAW, PART = ".raw.tif", ".part.tif"
+#: Side of a tile; the smallest overview is no larger.
+_TILE = 512
 #: Missing in every band.
 NODATA = -32768
 #: Bands: name, scale (value = code * scale).
@@ -165,6 +168,7 @@ def product_sink(
             dataset.update_tags(**tags)
             yield ProductSink(dataset, window)
         with written(path):
+            _add_overviews(raw)
             # A copy, not a warp as rio-cogeo does: where one band has a value, the warper changes
             # the no-data of the others into a neighbouring number.
             # Lightly packed: level 6 takes twice the time for a tenth of the size.
@@ -175,7 +179,7 @@ def product_sink(
                 compress="deflate",
                 level=1,
                 num_threads="all_cpus",
-                overview_resampling="nearest",
+                overviews="force_use_existing",
             )
             _check(part)
             part.replace(path)
@@ -199,8 +203,8 @@ def _create(raw: Path, place: GeoBox) -> rasterio.io.DatasetWriter:
         crs=str(place.crs),
         transform=place.affine,
         tiled=True,
-        blockxsize=512,
-        blockysize=512,
+        blockxsize=_TILE,
+        blockysize=_TILE,
         # Blocks are not tiles: written band by band, less is read again to be filled up.
         interleave="band",
         BIGTIFF="IF_SAFER",
@@ -208,6 +212,15 @@ def _create(raw: Path, place: GeoBox) -> rasterio.io.DatasetWriter:
     dataset.descriptions = tuple(name for name, _ in BANDS)
     dataset.scales = tuple(scale for _, scale in BANDS)
     return dataset
+
+
+def _add_overviews(raw: Path) -> None:
+    # The COG driver makes the same ones, but packs and unpacks them on the way: half of its time.
+    with rasterio.open(raw, "r+") as dataset:
+        longest = max(dataset.shape)
+        factors = [2**k for k in range(1, 16) if longest > _TILE * 2 ** (k - 1)]
+        if factors:
+            dataset.build_overviews(factors, Resampling.nearest)
 
 
 def _check(part: Path) -> None:
