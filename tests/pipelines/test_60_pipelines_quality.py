@@ -155,6 +155,31 @@ def test_a_spoilt_image_is_quarantined(
     assert collect(workspace)["quarantined"] == []
 
 
+def test_what_learned_from_an_image_refused_later_is_judged_again(
+    b: ModuleType, tmp_path: Path
+) -> None:
+    """Two dark images of history hide a weak clearing, until the gate is switched on."""
+    square = b.Square(60, 60, b.day(8), drop_db=3.2)
+    for n in (4, 5):
+        b.spoilt[b.day(n)] = (0, 0, -4.0, 0.15)
+    taken = shots(b, 11)
+    world = b.World(tmp_path / "images", [square])
+    workspace = world.workspace(tmp_path / "ws", taken, quality={"gate": False})
+    assert b.play(workspace).exit_code == 0
+    careless = b.state(workspace)
+    file = workspace.folder / FILE_NAME
+    file.write_text(file.read_text(encoding="utf-8").replace("gate = false", "gate = true"))
+    workspace = Workspace.open(workspace.folder)
+    summary = b.play(workspace)
+    assert [name for name, _ in summary.quarantined] == [taken[n].scene_id for n in (4, 5)]
+    assert summary.counts["evaluated"] == 5
+    clean = world.workspace(tmp_path / "clean", taken)
+    b.play(clean)
+    assert b.state(workspace) == b.state(clean) != careless
+    assert collect(workspace)["pending_evaluation"] == 0
+    assert b.play(workspace).counts["evaluated"] == 0
+
+
 def test_a_new_satellites_offset_is_taken_off(b: ModuleType, tmp_path: Path) -> None:
     """Sentinel-1C is 0.6 dB brighter: a weak clearing is seen as with one satellite."""
     square = b.Square(60, 60, b.day(9), drop_db=2.7)

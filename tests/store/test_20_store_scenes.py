@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from curupira.codes import SceneState
 from curupira.errors import StoreError
 from curupira.records import Scene, group_acquisitions
-from curupira.store import Store, acquisition, observation, scene
+from curupira.store import Store, acquisition, observation, quality, scene
 
 NOW = datetime(2024, 6, 3, tzinfo=UTC)
 FIRST = "sentinel-1a_039_20240601T094500"
@@ -56,8 +56,9 @@ def test_a_scene_comes_back_as_it_was(store: Store, make_scene) -> None:
 def test_slices_form_one_acquisition(store: Store, make_scene) -> None:
     with store.transaction() as session:
         ingest(session, make_scene(0.5), make_scene(0), make_scene(1))
-        (row,) = acquisition.in_order(session)
-        assert row.acquisition_id == FIRST
+        # The name that the second slice had given to both is kept until the run has seen it.
+        row, emptied = acquisition.in_order(session)
+        assert (row.acquisition_id, emptied.n_scenes) == (FIRST, 0)
         assert (row.n_scenes, row.dirty, row.relative_orbit) == (3, True, 39)
         assert row.created == make_scene(1).created, "the clock is the last scene's"
         assert grouping(session)[FIRST] == [make_scene(m).scene_id for m in (0, 0.5, 1)]
@@ -109,7 +110,21 @@ def test_a_slice_between_joins_two_acquisitions(store: Store, make_scene) -> Non
         ingest(session, make_scene(0), make_scene(16))
         assert len(grouping(session)) == 2
         ingest(session, make_scene(8))
-        assert [len(names) for names in grouping(session).values()] == [3]
+        # The second is kept for the run to see, as all that lose their scenes.
+        assert [len(names) for names in grouping(session).values()] == [3, 0]
+
+
+def test_one_that_was_only_learned_from_is_seen_when_it_loses_its_scenes(
+    store: Store, make_scene
+) -> None:
+    old = make_scene(0)
+    with store.transaction() as session:
+        ingest(session, old)
+        acquisition.get(session, FIRST).dirty = False
+        quality.settle(
+            session, old.scene_id, quality={}, reason="dark", changed=False, recorded_at=NOW
+        )
+        assert [(r.acquisition_id, r.n_scenes) for r in acquisition.dirty(session)] == [(FIRST, 0)]
 
 
 def test_reprocessed_scene_supersedes(store: Store, make_scene) -> None:
@@ -240,5 +255,7 @@ def test_any_order_of_arrival_gives_the_same_acquisitions(data, store: Store, ma
             ingest(session, one)
         for name in sorted(gone):
             scene.supersede(session, name, reason="test", recorded_at=NOW)
-        assert grouping(session) == expected
-        assert {r.acquisition_id for r in acquisition.dirty(session)} == set(expected)
+        found = grouping(session)
+        assert {key: names for key, names in found.items() if names} == expected
+        # Those left without scenes are seen by the run as well.
+        assert {r.acquisition_id for r in acquisition.dirty(session)} == set(found)

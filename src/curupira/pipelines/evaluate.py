@@ -117,7 +117,8 @@ class Evaluator:
         done = {
             i
             for i, row in rows.items()
-            if (row.evaluated_at or not row.n_scenes) and i not in learning_only
+            # Without scenes, but evaluated once, also if that was retracted: warnings may name it.
+            if (row.evaluated_at or (row.run_id and not row.n_scenes)) and i not in learning_only
         }
         due = [
             a
@@ -186,7 +187,8 @@ class Evaluator:
         """Go on from the warnings as they stand: one transaction an acquisition."""
         known = archive.known
         with self.store.transaction() as session:
-            self._settle(session, [row for row in dirty if row.day < self.since])
+            over = [row for row in dirty if row.day < self.since or not row.n_scenes]
+            self._settle(session, over)
             book = self._book or self.keeper.load_book(session, known)
         for n, acquisition in enumerate(due):
             if len(due) > 1:

@@ -40,8 +40,8 @@ def in_order(
 def dirty(session: Session) -> list[AcquisitionRow]:
     """Acquisitions to be (re-)evaluated, in time order.
 
-    One with ``n_scenes == 0`` lost its scenes after it was evaluated: ``remove`` it and evaluate
-    what followed it.
+    One with ``n_scenes == 0`` lost its scenes: ``remove`` it and evaluate what followed it, which
+    may have learned from it.
     """
     return in_order(session, dirty=True)
 
@@ -133,7 +133,7 @@ def around(moment: datetime) -> tuple[datetime, datetime]:
 
 
 def leave(session: Session, scene: SceneRow) -> None:
-    """Take a scene out of its acquisition, which becomes dirty, or goes if never evaluated."""
+    """Take a scene out of its acquisition, which becomes dirty."""
     name, scene.acquisition_id = scene.acquisition_id, None
     if name is not None:
         session.flush()
@@ -182,10 +182,8 @@ def _recount(session: Session, acquisition_id: str) -> None:
     row.n_scenes = (
         session.scalar(select(func.count()).where(SceneRow.acquisition_id == acquisition_id)) or 0
     )
+    # Also without scenes: observations and warnings may name it, others have learned from it.
     row.dirty = True
-    # Once evaluated, also if that was retracted: observations and warnings may name it.
-    if row.n_scenes == 0 and row.run_id is None:
-        session.delete(row)
     session.flush()
 
 
