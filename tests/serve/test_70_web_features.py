@@ -98,6 +98,30 @@ def test_pages_follow_each_other_and_filters_count(served: Any) -> None:
     assert client.get(f"{items}/none").status_code == 404
 
 
+def test_a_box_across_the_180th_meridian_is_two(
+    served: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OGC 17-069r4, 7.15.3: the first longitude is then greater than the third number."""
+    client = served.client()
+    west, south, east, north = client.get(f"/api/warnings/{served.ids[0]}").json()["bbox"]
+    around = f"{west - 0.001},{south},{west - 0.002},{north}"
+    away = f"{east + 1},{south},{west - 1},{north}"
+    items = "/ogc/collections/warning/items?limit=10000&bbox="
+    for url in (items, "/api/warnings.geojson?bbox="):
+        found, none = (client.get(url + box).json()["features"] for box in (around, away))
+        assert found
+        assert none == []
+    assert client.get(f"{items}{around.replace(',', ',0,', 2)}").status_code == 400
+    heights = [f"{west - 0.001},{south},0,{west - 0.002},{north},9"]
+    assert client.get(items + heights[0]).json()["numberMatched"] > 0
+    # Cells are chosen by the same two boxes.
+    monkeypatch.setattr("curupira.serve.routes.warning.CELLS_ABOVE", 0)
+    cells = "/api/warnings.geojson?zoom=5&bbox="
+    assert client.get(f"{cells}-60,-90,-170,90").json()["features"]
+    assert client.get(f"{cells}170,-90,-170,90").json()["features"] == []
+    assert client.get(f"{items}{west},{north},{east},{south}").status_code == 400
+
+
 def test_documents_of_the_standard_link_to_each_other(served: Any) -> None:
     client = served.client()
     landing = client.get("/ogc").json()

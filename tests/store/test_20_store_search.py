@@ -18,6 +18,8 @@ from curupira.store import search as searches
 from curupira.store.search import Search
 
 BOXES = [(-52.3, -7.2, -51.9, -6.9), (-52.2, -7.2, -52.0, -7.0), (10.0, 10.0, 11.0, 11.0)]
+#: From the meridian of 52.05 W eastward around the world to 52.3 W.
+ACROSS = (-52.05, -7.2, -52.3, -6.9)
 
 
 @pytest.fixture
@@ -58,12 +60,15 @@ def order_key(row: WarningRow) -> tuple[bool, float, int]:
     return (row.priority is None, -(row.priority or 0), row.id)
 
 
-@pytest.mark.parametrize("box", BOXES)
+@pytest.mark.parametrize("box", [*BOXES, ACROSS])
 def test_pages_together_are_what_meets_the_box(
     filled: tuple[Store, list[WarningRow]], box: tuple[float, float, float, float]
 ) -> None:
     store, rows = filled
-    wanted = [r for r in rows if r.geom.intersects(shapely.box(*box))]
+    west, south, east, north = box
+    halves = [box] if west <= east else [(west, south, 180, north), (-180, south, east, north)]
+    wanted = [r for r in rows if any(r.geom.intersects(shapely.box(*half)) for half in halves)]
+    assert box[0] > 0 or 5 < len(wanted) < 115
     expected = [r.warning_id for r in sorted(wanted, key=order_key)]
     search = Search(bbox=box)
     with store.reading() as session:

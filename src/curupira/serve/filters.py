@@ -15,6 +15,7 @@ from curupira.codes import IntensityClass, Status, Verdict
 from curupira.errors import ConfigError
 from curupira.pipelines.overlay import OF_LAYER
 from curupira.serve.site import Asking, Person, Site, SiteHere
+from curupira.store.geometry import Bounds
 from curupira.store.search import Search
 from curupira.store.tables import WarningRow
 from curupira.store.warning import COLUMNS, check_bbox
@@ -40,7 +41,7 @@ def _search(
     min_area_ha: Annotated[float | None, Query(ge=0, le=1e9)] = None,
 ) -> Search:
     return Search(
-        bbox=None if bbox is None else check_bbox(numbers(bbox)),
+        bbox=None if bbox is None else box_of(bbox),
         status=tuple(status) or (Status.PRELIMINARY, Status.CONFIRMED),
         since=since,
         until=until,
@@ -67,15 +68,28 @@ def withheld_columns(site: Site, person: Person) -> tuple[str, ...]:
     return tuple(n for layer in site.withheld(person) for n in OF_LAYER.get(layer, ()))
 
 
-def numbers(text: str) -> list[float]:
-    """Comma-separated numbers; what is none becomes NaN, which ``check_bbox`` refuses."""
-    found = []
-    for part in text.split(","):
-        try:
-            found.append(float(part))
-        except ValueError:
-            found.append(math.nan)
-    return found
+def box_of(text: str) -> Bounds:
+    """A ``bbox`` parameter; ``west > east`` crosses the 180th meridian.
+
+    Of six numbers, two are heights, which warnings do not have.
+
+    Raises
+    ------
+    ConfigError
+        If it is no box.
+    """
+    found = [_number(part) for part in text.split(",")]
+    if len(found) == 6:
+        found = [found[0], found[1], found[3], found[4]]
+    return check_bbox(found, across=True)
+
+
+def _number(text: str) -> float:
+    # What is none becomes NaN, which ``check_bbox`` refuses.
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def interval(text: str | None) -> tuple[datetime | None, datetime | None]:

@@ -205,6 +205,14 @@ class Geom(TypeDecorator[BaseGeometry]):
         return decode_blob(bytes(value))
 
 
+def parts(bounds: Bounds) -> tuple[Bounds, ...]:
+    """The box itself; two boxes where it crosses the 180th meridian (``west > east``)."""
+    west, south, east, north = bounds
+    if west <= east:
+        return (bounds,)
+    return (west, south, 180.0, north), (-180.0, south, east, north)
+
+
 def may_intersect(
     column: InstrumentedAttribute[BaseGeometry], bounds: Bounds, dialect: str
 ) -> ColumnElement[bool]:
@@ -217,10 +225,16 @@ def may_intersect(
     column
         Geometry column of a table whose key is ``id``.
     bounds
-        (west, south, east, north) in the column's reference system.
+        (west, south, east, north) in the column's reference system, as ``parts`` reads it.
     dialect
         ``sqlite`` or ``postgresql``.
     """
+    return or_(*(_meets(column, part, dialect) for part in parts(bounds)))
+
+
+def _meets(
+    column: InstrumentedAttribute[BaseGeometry], bounds: Bounds, dialect: str
+) -> ColumnElement[bool]:
     west, south, east, north = bounds
     source: Table = column.class_.__table__
     if dialect == "postgresql":
@@ -239,9 +253,15 @@ def crosses_edge(
 
     Only of these need the geometry be compared with the box; parameters as ``may_intersect``.
     """
+    return or_(*(_crosses(column, part, dialect) for part in parts(bounds)))
+
+
+def _crosses(
+    column: InstrumentedAttribute[BaseGeometry], bounds: Bounds, dialect: str
+) -> ColumnElement[bool]:
     west, south, east, north = bounds
     source: Table = column.class_.__table__
-    meets = may_intersect(column, bounds, dialect)
+    meets = _meets(column, bounds, dialect)
     if dialect == "postgresql":
         within = column.op("@", is_comparison=True, return_type=Boolean())(_box(column, bounds))
         return and_(meets, not_(within))

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from curupira.codes import ClosedReason, IntensityClass, Status, Verdict
-from curupira.store.geometry import Bounds, centre_of, crosses_edge, may_intersect
+from curupira.store.geometry import Bounds, centre_of, crosses_edge, may_intersect, parts
 from curupira.store.tables import AcquisitionRow, EditRow, ReviewRow, RunRow, WarningRow
 
 W = WarningRow
@@ -38,6 +38,8 @@ ORDERS = ("priority", "issued_at", "area_ha", "mining_score", "confidence", "fir
 class Search:
     """What is wanted; None or empty does not restrict.
 
+    ``bbox`` is (west, south, east, north) in degrees; west of the 180th meridian to east of it
+    where ``west > east``.
     ``since`` and ``until`` are UTC days of ``issued_at``, both included; ``moments`` the same as
     aware times. ``judged`` wants a verdict; without ``merged`` what lives on in another warning is
     left out. ``territory`` is part of a place's name. ``hidden`` are row numbers of warnings that
@@ -126,7 +128,8 @@ def _outside(session: Session, search: Search) -> ColumnElement[bool] | None:
     """Condition that leaves out what meets the box by its bounds alone."""
     if search.bbox is None:
         return None
-    box, dialect = shapely.box(*search.bbox), session.get_bind().dialect.name
+    box = shapely.union_all([shapely.box(*part) for part in parts(search.bbox)])
+    dialect = session.get_bind().dialect.name
     query = select(W.id, W.geom).where(
         crosses_edge(W.geom, search.bbox, dialect), *where(replace(search, bbox=None), dialect)
     )

@@ -92,8 +92,10 @@ def query(
     return rows
 
 
-def check_bbox(bbox: Sequence[float]) -> Bounds:
+def check_bbox(bbox: Sequence[float], *, across: bool = False) -> Bounds:
     """Return the box if it is (west, south, east, north) in degrees.
+
+    ``across``: it may cross the 180th meridian, with ``west > east`` (OGC 17-069r4, 7.15.3).
 
     Raises
     ------
@@ -102,7 +104,8 @@ def check_bbox(bbox: Sequence[float]) -> Bounds:
     """
     if len(bbox) == 4 and all(math.isfinite(bound) for bound in bbox):
         west, south, east, north = bbox
-        if -180 <= west <= east <= 180 and -90 <= south <= north <= 90:
+        inside = all(-180 <= lon <= 180 for lon in (west, east))
+        if inside and (west <= east or across) and -90 <= south <= north <= 90:
             return west, south, east, north
     raise ConfigError(
         f"{','.join(str(bound) for bound in bbox)} is no box",

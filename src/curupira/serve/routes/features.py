@@ -12,14 +12,14 @@ from fastapi.responses import JSONResponse
 
 from curupira.errors import ConfigError
 from curupira.pipelines.review import MissingError
-from curupira.serve.filters import fields, geojson, interval, numbers, withheld_columns
+from curupira.serve.filters import box_of, fields, geojson, interval, withheld_columns
 from curupira.serve.routes.warning import visible
 from curupira.serve.site import Asking, Person, Site, SiteHere
 from curupira.store import edit as edits
 from curupira.store import search as searches
 from curupira.store.search import Search
 from curupira.store.tables import WarningRow
-from curupira.store.warning import COLUMNS, check_bbox
+from curupira.store.warning import COLUMNS
 
 
 def _no_other(request: Request) -> None:
@@ -174,7 +174,7 @@ def items(
     """Warnings as GeoJSON, page by page; any queryable property filters by equality."""
     limit = min(limit, MOST)
     search = Search(
-        bbox=_bbox(bbox),
+        bbox=None if bbox is None else box_of(bbox),
         moments=interval(datetime),
         exact=_exact(request, site, person),
         hidden=site.hidden(person),
@@ -234,14 +234,6 @@ def _feature(row: WarningRow, site: Site, person: Person) -> dict[str, Any]:
         "geometry": geojson(row.geom),
         "properties": properties | {k: v for k, v in overlays.items() if k not in properties},
     }
-
-
-def _bbox(text: str | None) -> tuple[float, float, float, float] | None:
-    if text is None:
-        return None
-    found = numbers(text)
-    # Six numbers: heights, which warnings do not have.
-    return check_bbox([found[0], found[1], found[3], found[4]] if len(found) == 6 else found)
 
 
 def _exact(request: Request, site: Site, person: Person) -> tuple[tuple[str, str], ...]:

@@ -29,7 +29,7 @@ from curupira.serve.site import Asking, Person, Site, SiteHere
 from curupira.store import edit as edits
 from curupira.store import search as searches
 from curupira.store import warning as warnings
-from curupira.store.geometry import Bounds
+from curupira.store.geometry import Bounds, parts
 from curupira.store.search import Search
 from curupira.store.tables import WarningRow
 from curupira.validate import agreement
@@ -109,9 +109,9 @@ def _cells(site: Site, search: Search, zoom: int, _: tuple[Any, ...]) -> npt.NDA
 
 def _cells_body(cells: npt.NDArray[np.float64], bbox: Bounds | None) -> bytes:
     if bbox is not None:
-        west, south, east, north = bbox
         x, y = cells[:, 0], cells[:, 1]
-        cells = cells[(x >= west) & (x <= east) & (y >= south) & (y <= north)]
+        inside = [(x >= w) & (x <= e) & (y >= s) & (y <= n) for w, s, e, n in parts(bbox)]
+        cells = cells[np.logical_or.reduce(inside)]
     features = [
         {
             "type": "Feature",
