@@ -243,7 +243,12 @@ def test_compare(given: Given, sigma0: Path, curupira: Curupira, tmp_path: Path)
     words = line.split("shift ")[1].split()
     assert float(words[0]) == pytest.approx(1.5, abs=0.1)
     assert float(words[2]) == pytest.approx(0, abs=0.1)
-    refused = curupira(*command, "--compare", tmp_path / "none.tif")
+    no_raster = tmp_path / "none.tif"
+    refused = curupira(*command, "--compare", no_raster)
+    assert refused.code == 2
+    assert "none.tif does not exist" in refused.err
+    no_raster.write_text("mine")
+    refused = curupira(*command, "--compare", no_raster)
     assert refused.code == 7
     assert "none.tif: cannot be read" in refused.err
 
@@ -285,7 +290,9 @@ def test_a_catalogue_that_cannot_be_written_costs_no_result(
     assert {p.name: p.read_bytes() for p in (out / NAME).iterdir()} == layers
     # One that is none is found before any work.
     (out / "catalog.json").write_text("mine")
-    answer = curupira(*command, "--orbit", tmp_path / "none.EOF")
+    no_orbit = tmp_path / "none.EOF"
+    no_orbit.write_text("")
+    answer = curupira(*command, "--orbit", no_orbit)
     assert (answer.code, "no STAC catalogue" in answer.err) == (7, True), answer.err
     assert {p.name: p.read_bytes() for p in (out / NAME).iterdir()} == layers
     assert left_in(out) == [LOCK, NAME, "catalog.json", "items"]
@@ -324,6 +331,10 @@ def test_bad_input(given: Given, curupira: Curupira, tmp_path: Path) -> None:
     (gone,) = cut.glob("measurement/*-vh-*.tiff")
     gone.unlink()
     nowhere = tmp_path / "no_dem.tif"
+    for option in ("--dem", "--orbit", "--orbit-folder", "--geoid", "--compare"):
+        given_too = ("--dem", given.dem, option, nowhere)
+        refused(2, f"{option}: {nowhere} does not exist", given.safe, *given_too)
+    nowhere.write_text("mine")
     # The product's completeness is checked before the DEM.
     refused(7, f"missing: measurement/{gone.name}", cut, "--dem", nowhere)
     refused(7, "process VV alone", cut, "--dem", nowhere)

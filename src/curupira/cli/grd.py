@@ -109,6 +109,12 @@ def grd(
 
     if not is_remote(product) and not Path(product).exists():
         raise ConfigError("there is no such product", where=product, remedy="check the path")
+    _must_exist("--dem", dem)
+    _must_exist("--orbit", orbit)
+    # Where orbit files are fetched, the folder is made.
+    _must_exist("--orbit-folder", orbit_folder if orbit_url is None else None)
+    _must_exist("--geoid", None if geoid in _GEOIDS else geoid)
+    _must_exist("--compare", compare)
     params = _params(
         radiometry=radiometry,
         speckle=speckle,
@@ -134,6 +140,8 @@ def grd(
         say(in_words(beside(result, compare, compare_polarisation)))
 
 
+#: Words that ``--geoid`` takes; anything else is a raster.
+_GEOIDS = ("auto", "egm96", "none")
 #: Which option sets a parameter of another name.
 _OPTIONS = {
     "speckle": "--filter",
@@ -141,6 +149,13 @@ _OPTIONS = {
     "on_gap": "--dem-gaps",
     "polarisations": "--polarisation",
 }
+
+
+def _must_exist(option: str, place: str | Path | None) -> None:
+    # What has a colon or begins so is opened by GDAL, from wherever it may be.
+    text = str(place or "")
+    if text and ":" not in text and not text.startswith("/vsi") and not Path(text).exists():
+        raise ConfigError(f"{text} does not exist", where=option, remedy="check the path")
 
 
 def _params(**values: object) -> GrdParams:
