@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from curupira import presets
 from curupira.blocks import Window
@@ -78,27 +79,44 @@ class Stack:
     vv: Baseline
 
 
-def stack_of(district: District, params: DetectParams) -> Stack:
-    """Learn from the two years before the first detection period of the watch."""
+def screened(
+    district: District, params: DetectParams, band: str
+) -> tuple[list[Acquisition], npt.NDArray[np.bool_], FloatArray]:
+    """Images of a band from two years before the first detection period of the watch on.
+
+    Which of them are of these two years, and their screened power ``(time, y, x)``.
+    """
     known = group_acquisitions(district.scenes)
     since = district.opened.monitor.algorithm.monitor_since
     first = add_months(since, -params.period.detection_months)
     used = [a for a in known if a.day >= add_months(first, -params.period.learning_months)]
     learning = np.array([a.day < first for a in used])
+    window, forest = monitored(district)
+    power = np.full((len(used), *window.shape), np.nan, dtype=np.float32)
+    for image, a in zip(power, used, strict=True):
+        for scene in a.scenes:
+            values = district.images.read(a.relative_orbit, scene.scene_id, band, window)
+            np.copyto(image, values, where=np.isnan(image))
+    if params.screen.screen == "local":
+        power = screen_images(power, learning, params.screen, background=forest)
+    return used, learning, power
+
+
+def monitored(district: District) -> tuple[Window, npt.NDArray[np.bool_]]:
+    """The whole grid, and where it is monitored."""
     detector = district.detector(presets.load("curupira"))
     window = Window(0, detector.grid.shape.y, 0, detector.grid.shape.x)
-    forest = detector.masks.read_zones(window) == MONITORED
-    times = np.array([naive_utc(a.acquired) for a in used], dtype="datetime64[ns]")
-    lia = district.images.read(used[0].relative_orbit, used[0].scenes[0].scene_id, "lia", window)
+    return window, detector.masks.read_zones(window) == MONITORED
+
+
+def stack_of(district: District, params: DetectParams) -> Stack:
+    """Learn from the two years before the first detection period of the watch."""
     parts = {}
     for band in ("vh", "vv"):
-        power = np.full((len(used), *window.shape), np.nan, dtype=np.float32)
-        for image, a in zip(power, used, strict=True):
-            for scene in a.scenes:
-                values = district.images.read(a.relative_orbit, scene.scene_id, band, window)
-                np.copyto(image, values, where=np.isnan(image))
-        if params.screen.screen == "local":
-            power = screen_images(power, learning, params.screen, background=forest)
+        used, learning, power = screened(district, params, band)
+        orbit, scene = used[0].relative_orbit, used[0].scenes[0].scene_id
+        lia = district.images.read(orbit, scene, "lia", monitored(district)[0])
+        times = np.array([naive_utc(a.acquired) for a in used], dtype="datetime64[ns]")
         angles = np.broadcast_to(lia, power.shape)
         parts[band] = one_baseline(power, times, learning, angles, params)
     watched = [a for a, old in zip(used, learning, strict=True) if not old]
@@ -125,14 +143,22 @@ class Watcher:
         self.stack, self.params = stack, DetectParams.from_preset(preset)
         self.vectorise = VectoriseParams.from_preset(preset)
         self.detector = district.detector(preset)
-        self.window = Window(0, self.detector.grid.shape.y, 0, self.detector.grid.shape.x)
-        self.forest = self.detector.masks.read_zones(self.window) == MONITORED
+        self.window, self.forest = monitored(district)
         self.distance = self.detector.masks.read_distance(self.window)
         self.ratio = evidence_of(stack, self.params)
+        self.since = district.opened.monitor.algorithm.monitor_since
 
-    def look(self, k: int) -> list[Observation]:
-        """What image ``k`` shows, with those of its detection period."""
-        a, stack, params = self.stack.acquisitions[k], self.stack, self.params
+    def backlog(self) -> list[BaseGeometry]:
+        """What the last image before the watch shows, a pixel wider."""
+        before = [a for a in self.stack.acquisitions if a.day < self.since]
+        old = self.look(before[-1], []) if before else []
+        return [shapely.buffer(o.geometry, 20, join_style="mitre") for o in old]
+
+    def look(self, acquisition: Acquisition, sar_mask: Sequence[BaseGeometry]) -> list[Observation]:
+        """What an image shows, with those of its detection period, outside of a mask."""
+        a, stack, params = acquisition, self.stack, self.params
+        k = stack.acquisitions.index(a)
+        forest = self.forest & ~rasterise(sar_mask, self.detector.grid, self.window)
         start = periods(a.day, params.period).detection[0]
         part = slice(next(i for i, b in enumerate(stack.acquisitions) if b.day >= start), k + 1)
         days, db = stack.days[part], stack.vh.db[part]
@@ -143,10 +169,10 @@ class Watcher:
         if params.shadow.shadow == "reconstructed":
             images = replace(_deviation(stack.vh), db=db)
             found, score = reconstruct(found, score, images, days, looks_east(a), params.shadow)
-        found = _outside(found, ~self.forest)
+        found = _outside(found, ~forest)
         pixels = AlertPixels.from_block(
             self.window, found.n_alerts, found.first_flag_days, found.last_flag_days,
-            found.excess_db, drop, np.where(self.forest, score, np.float32(0)),
+            found.excess_db, drop, np.where(forest, score, np.float32(0)),
             distance_m=self.distance,
         )  # fmt: skip
         return to_observations(
@@ -162,15 +188,11 @@ def observe(district: District, stack: Stack, preset: presets.Preset) -> Iterato
     events = read_truth(district.opened, district.opened.folder / TRUTH)
     tree = shapely.STRtree([e.geometry for e in events])
     watched = [k for k, a in enumerate(stack.acquisitions) if a.day >= since]
-    if watched[0]:
-        issue = float(preset.section("confidence")["confidence_issue"])
-        old = [o for o in watcher.look(watched[0] - 1) if o.confidence >= issue]
-        wider = [shapely.buffer(o.geometry, 20, join_style="mitre") for o in old]
-        watcher.forest &= ~rasterise(wider, watcher.detector.grid, watcher.window)
+    old = Watcher(district, stack, preset).backlog()
     book = Book(400.0, lambda g: g.area / 10_000)
     for k in watched:
         a = stack.acquisitions[k]
-        seen = watcher.look(k)
+        seen = watcher.look(a, old)
         start = periods(a.day, watcher.params.period).detection[0]
         _, homes = book.apply(start, seen, a.created)
         for o in seen:

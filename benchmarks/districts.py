@@ -30,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from pyproj import CRS
+from shapely.geometry.base import BaseGeometry
 
 from curupira import presets
 from curupira.blocks import Window, executor
@@ -38,6 +39,7 @@ from curupira.cog import write_atomic
 from curupira.config import Monitor, Workspace
 from curupira.cube.codec import Codes, decode, decode_degrees, encode, encode_degrees
 from curupira.cube.reader import CubeReader
+from curupira.detect.periods import periods
 from curupira.pipelines import masks
 from curupira.pipelines import workspace as workspaces
 from curupira.pipelines.accuracy import Judged, false_causes, read_truth
@@ -47,7 +49,7 @@ from curupira.pipelines.sar_mask import masking, news_after
 from curupira.pipelines.simulate import AREA, slice_scene, slices
 from curupira.pipelines.simulate_truth import TRUTH, write_area, write_masks, write_truth
 from curupira.pipelines.warn import detect_acquisition
-from curupira.records import Acquisition, Asset, Scene, group_acquisitions
+from curupira.records import Acquisition, Asset, Observation, Scene, group_acquisitions
 from curupira.simulate.district import SimulatedDistrict, simulate_district
 from curupira.sources.truth_rasters import CauseRasters
 from curupira.validate.accuracy import Accuracy, assess
@@ -186,9 +188,40 @@ def coarse(image: FloatArray) -> FloatArray:
     return np.asarray(total / np.float32(4))
 
 
-def detect(district: District, preset: presets.Preset) -> tuple[Case, pd.DataFrame]:
-    """Run a preset over the monitored year; the case to score, and all observations."""
-    detector = district.detector(preset)
+class Shipped:
+    """Detection as ``curupira run`` does it: everything anew for every image."""
+
+    def __init__(self, district: District, preset: presets.Preset) -> None:
+        self.district, self.detector = district, district.detector(preset)
+        self.known = group_acquisitions(district.scenes)
+
+    def backlog(self) -> list[BaseGeometry]:
+        """As the pipeline finds it."""
+        opened = self.district.opened
+        since = opened.monitor.algorithm.monitor_since
+        with executor(workers=1) as run:
+            return backlog(
+                self.detector, self.known, since, run, opened.folder, lambda *_: {}, keep=False
+            )
+
+    def look(self, acquisition: Acquisition, sar_mask: Sequence[BaseGeometry]) -> list[Observation]:
+        """One acquisition against its own past."""
+        _, images = select_images(acquisition, self.known, self.detector.params)
+        with executor(workers=1) as run:
+            return detect_acquisition(
+                self.detector, acquisition, images, sar_mask, run, lambda w, x, s: None
+            ).observations
+
+
+def detect(
+    district: District, preset: presets.Preset, eyes: Any = None
+) -> tuple[Case, pd.DataFrame]:
+    """Run a preset over the monitored year; the case to score, and all observations.
+
+    ``eyes``: another way to look than ``Shipped``, with its members.
+    """
+    eyes = eyes or Shipped(district, preset)
+    detector = eyes.detector
     known = group_acquisitions(district.scenes)
     since = district.opened.monitor.algorithm.monitor_since
     crs = CRS(str(detector.grid.crs))
@@ -202,21 +235,17 @@ def detect(district: District, preset: presets.Preset) -> tuple[Case, pd.DataFra
     sightings: dict[int, list[Sighting]] = {}
     rows: list[dict[str, Any]] = []
     due = [a for a in known if a.day >= since]
-    with executor(workers=1) as run:
-        old = backlog(
-            detector, known, since, run, district.opened.folder, lambda *_: {}, keep=False
-        )
-        for a in due:
-            span, images = select_images(a, known, detector.params)
-            window = bounding_window(footprint(a, detector.grid), detector.grid)
-            mask = masking(book, a.day, window, detector) + old
-            found = detect_acquisition(detector, a, images, mask, run, lambda w, x, s: None)
-            _, homes = book.apply(span.detection[0], found.observations, a.created)
-            for o in found.observations:
-                if o.confirmed:
-                    one = Sighting(a.created.date(), o.geometry)
-                    sightings.setdefault(homes[o.seq].key, []).append(one)
-                rows.append(_row(o, a, homes[o.seq], events, since))
+    old = eyes.backlog()
+    for a in due:
+        start = periods(a.day, detector.params.period).detection[0]
+        window = bounding_window(footprint(a, detector.grid), detector.grid)
+        seen = eyes.look(a, masking(book, a.day, window, detector) + old)
+        _, homes = book.apply(start, seen, a.created)
+        for o in seen:
+            if o.confirmed:
+                one = Sighting(a.created.date(), o.geometry)
+                sightings.setdefault(homes[o.seq].key, []).append(one)
+            rows.append(_row(o, a, homes[o.seq], events, since))
     watch = Watch(
         preset=preset.name,
         since=since,
@@ -308,7 +337,7 @@ def _run(job: tuple[Path, dict[str, presets.Preset], bool, dict[str, Any]]) -> l
         rows.assign(district=folder.name).to_parquet(folder / f"observations_{tag}.parquet")
         # Last, and whole: where it is, the district is done.
         write_atomic(folder / f"case_{tag}.pickle", pickle.dumps(case))
-        lines.append(f"{folder.name} {headline(_assess(case))}")
+        lines.append(f"{folder.name} {headline(score(case))}")
     return lines
 
 
@@ -344,13 +373,14 @@ def main() -> None:
             print("\n".join(lines), flush=True)
     for tag in wanted:
         cases = [pickle.loads((f / f"case_{tag}.pickle").read_bytes()) for f in folders.values()]
-        found = _assess(pool(cases))
+        found = score(pool(cases))
         print("pooled", headline(found))
         text = json.dumps(found.document(), indent=2)
         (a.folder / f"{tag}-{a.scenario}.json").write_text(text)
 
 
-def _assess(case: Case) -> Accuracy:
+def score(case: Case) -> Accuracy:
+    """The case by product.md section 8, from the smallest area on."""
     return assess(
         case.alerts,
         case.events,
