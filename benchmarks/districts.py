@@ -92,7 +92,7 @@ class Images:
         """The same as the cube's codes."""
         return encode(self.read(orbit, scene_id, band, window))
 
-    def holding(self, wanted: Mapping[Any, Window]) -> Images:
+    def holding(self, wanted: Mapping[Any, Window], **_: int) -> Images:
         """These images: they need no decoding."""
         return self
 
