@@ -83,11 +83,17 @@ def judge(store: Store, keys: list[str], verdict: Verdict) -> None:
             warnings.get(session, key).verdict = verdict
 
 
-def accuracy(store: Store, search: Search | None = None) -> tuple[Any, dict[str, int]]:
+def accuracy(store: Store, search: Search | None = None) -> tuple[Any, dict[str, Any]]:
     with store.reading() as session:
         judged = [one.judged for one in assessed.assessed(session, search)]
         progress = assessed.progress_json(session, search)
     return assessed.accuracy_json(judged)["ua_count"]["excluded"]["value"], progress
+
+
+def known(drawn: int, judged: int, *silent: str, assessed: int | None = None) -> dict[str, Any]:
+    """What ``progress_json`` says."""
+    seen = judged if assessed is None else assessed
+    return {"drawn": drawn, "judged": judged, "assessed": seen, "silent": list(silent)}
 
 
 def test_weights_follow_what_is_judged(store: Store) -> None:
@@ -95,19 +101,35 @@ def test_weights_follow_what_is_judged(store: Store) -> None:
     random = drawn(store, DAYS[0], "random", 36, 6)
     judge(store, drawn(store, DAYS[0], "automatic", 2, 2), Verdict.AUTOMATIC)
     judge(store, largest, RIGHT)
-    assert accuracy(store) == (None, {"drawn": 10, "judged": 4}), "no random one yet"
+    assert accuracy(store) == (None, known(10, 4, "deter_r random")), "no random one yet"
     judge(store, random[:1], RIGHT)
     judge(store, random[1:3], WRONG)
     value = (2 + 4 + 36 / 3) / 42
-    assert accuracy(store) == (pytest.approx(value), {"drawn": 10, "judged": 7})
+    assert accuracy(store) == (pytest.approx(value), known(10, 7))
 
     # The next day begins: its largest are known, its random ones are like those of the day before.
     judge(store, drawn(store, DAYS[1], "largest", 4, 4), WRONG)
     drawn(store, DAYS[1], "random", 36, 6)
     value = (2 + 4 + 72 / 3) / 82
-    assert accuracy(store) == (pytest.approx(value), {"drawn": 20, "judged": 11})
+    assert accuracy(store) == (pytest.approx(value), known(20, 11))
     # Of that day alone nothing can be said; of the one before what could be said then.
-    assert accuracy(store, Search(since=DAYS[1])) == (None, {"drawn": 10, "judged": 4})
+    assert accuracy(store, Search(since=DAYS[1])) == (None, known(10, 4, "deter_r random"))
     value = (2 + 4 + 36 / 3) / 42
     assert accuracy(store, Search(until=DAYS[0]))[0] == pytest.approx(value)
     assert accuracy(store, Search(status=(Status.CLOSED,))) == accuracy(store)
+
+
+def test_a_stratum_under_clouds_is_not_judged(store: Store) -> None:
+    judge(store, drawn(store, DAYS[0], "largest", 4, 4), RIGHT)
+    random = drawn(store, DAYS[0], "random", 36, 6)
+    judge(store, random[:5], Verdict.CLOUD)
+    silent = known(10, 9, "deter_r random", assessed=4)
+    assert accuracy(store) == (None, silent)
+    with store.reading() as session:
+        judged = [one.judged for one in assessed.assessed(session)]
+    ways = assessed.accuracy_json(judged)["ua_count"]
+    assert ways["counted_false"]["value"] == pytest.approx(4 / 40), "bounds can be told"
+    assert ways["counted_true"]["value"] == pytest.approx(1)
+    # One clear view stands for the stratum, as it would without the clouded ones.
+    judge(store, random[5:], WRONG)
+    assert accuracy(store) == (pytest.approx(4 / 40), known(10, 10, assessed=5))

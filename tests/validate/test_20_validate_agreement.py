@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -16,6 +17,7 @@ from curupira.validate.agreement import (
     UserAccuracy,
     agreement_table,
     judged_share,
+    silent,
     user_accuracy,
 )
 from curupira.validate.sampling import Candidate, Plan, draw
@@ -91,6 +93,7 @@ def test_a_stratified_sample_finds_the_accuracy_of_the_population() -> None:
                 Verdict.NON_FOREST if false[int(d.warning_id)] else Verdict.RECENT_DEFORESTATION,
                 float(area[int(d.warning_id)]),
                 d.probability,
+                d.probability,
             )
             for d in draw(warnings, Plan.STRATIFIED, seed=seed, size=300)
             if d.drawn
@@ -106,8 +109,8 @@ def test_a_stratified_sample_finds_the_accuracy_of_the_population() -> None:
 
 
 def test_a_sample_without_an_error_says_no_certainty() -> None:
-    right = [Judged(HIGH, Verdict.RECENT_DEFORESTATION, 1.0, 10 / 300)] * 10
-    wrong = [Judged(HIGH, Verdict.NON_FOREST, 1.0, 10 / 300)] * 10
+    right = [Judged(HIGH, Verdict.RECENT_DEFORESTATION, 1.0, 10 / 300, 10 / 300)] * 10
+    wrong = [Judged(HIGH, Verdict.NON_FOREST, 1.0, 10 / 300, 10 / 300)] * 10
     for judged, value in ((right, 1.0), (wrong, 0.0)):
         found = user_accuracy(judged, by_area=False)["excluded"]
         assert found.value == value
@@ -135,6 +138,7 @@ def test_intervals_near_certainty_cover_the_truth(by_area: bool) -> None:
                 Verdict.NON_FOREST if false[i] else Verdict.RECENT_DEFORESTATION,
                 float(area[i]),
                 drawn / n,
+                drawn / n,
             )
             for i in rng.choice(n, drawn, replace=False)
         ]
@@ -159,6 +163,34 @@ def test_who_is_judged_stands_for_the_stratum_of_the_day() -> None:
     assert found == {sure: pytest.approx(0.5), random: pytest.approx(0.01)}
     # What the estimate is not about neither counts nor is missed.
     assert judged_share({sure: (100, 50), random: (2900, 0)}, {sure: 7}) == {sure: 0.5}
+
+
+def test_clouds_are_no_judgement() -> None:
+    """Whose stratum is under clouds is stood for by the rest of it, not by other strata."""
+    clear, cloudy = Verdict.RECENT_DEFORESTATION, Verdict.CLOUD
+    judged = [
+        *[Judged(HIGH, clear, 1.0, 10 / 100, 10 / 100)] * 10,
+        *[Judged(LOW, Verdict.NON_FOREST, 1.0, 10 / 100, 2 / 100)] * 2,
+        *[Judged(LOW, cloudy, 1.0, 10 / 100, 2 / 100)] * 8,
+    ]
+    found = {name: e.value for name, e in user_accuracy(judged, by_area=False).items()}
+    assert found["excluded"] == found["without_automatic"] == pytest.approx(0.5)
+    assert found["counted_false"] == pytest.approx(100 / 200)
+    assert found["counted_true"] == pytest.approx(180 / 200)
+    # Where nothing but clouds was seen of a stratum, only the bounds can be told.
+    hidden = [replace(j, usable=None) for j in judged]
+    found = {name: e.value for name, e in user_accuracy(hidden, by_area=False).items()}
+    assert (found["excluded"], found["without_automatic"]) == (None, None)
+    assert found["counted_true"] == pytest.approx(180 / 200)
+
+
+def test_strata_that_nothing_stands_for_are_named() -> None:
+    first, second = (DAY, "stratified", "low_small"), (NEXT, "stratified", "low_small")
+    other = (DAY, "stratified", "high_large")
+    counted = {first: (30, 0), second: (60, 1), other: (5, 0)}
+    assert silent(counted, {first: 30, second: 60, other: 5}) == [("stratified", "high_large")]
+    assert silent(counted, {first: 30, second: 60}) == []
+    assert silent(counted, {first: 30}) == [("stratified", "low_small")]
 
 
 def test_a_day_without_a_verdict_is_stood_for_by_the_same_stratum_of_other_days() -> None:
@@ -188,6 +220,7 @@ def test_a_half_reviewed_sample_is_not_taken_for_the_whole() -> None:
                 HIGH,
                 Verdict.NON_FOREST if false[int(d.warning_id)] else Verdict.RECENT_DEFORESTATION,
                 float(area[int(d.warning_id)]),
+                share[DAY, "deter_r", d.stratum],
                 share[DAY, "deter_r", d.stratum],
             )
             for d in (queue[:done] if share else [])

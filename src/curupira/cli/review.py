@@ -199,7 +199,12 @@ def table(
             f"{100 * row['share_n']:>7.1f} %{row['area_ha']:>12.2f} ha"
             f"{100 * row['share_area']:>7.1f} %"
         )
-    say(f"{progress['judged']} of {progress['drawn']} drawn warnings have a verdict")
+    say(
+        f"{progress['judged']} of {progress['drawn']} drawn warnings have a verdict, "
+        f"{progress['assessed']} of them one that assesses"
+    )
+    if progress["silent"]:
+        say(f"no such verdict yet in: {', '.join(progress['silent'])}")
     for name, estimate in found["accuracy"]["ua_area"].items():
         say(f"user's accuracy by area, {name}: {_words(estimate)}")
 

@@ -17,6 +17,7 @@ from curupira.store.search import Search
 from curupira.units import prodes_year
 from curupira.validate import agreement
 from curupira.validate.agreement import Judged
+from curupira.validate.verdicts import UNASSESSED
 
 _COLUMNS = (
     *("warning_id", "intensity_class", "verdict", "verdict_source", "area_ha"),
@@ -37,23 +38,26 @@ class Assessed:
 
 
 def assessed(session: Session, search: Search | None = None) -> list[Assessed]:
-    """Warnings with a verdict; the probability is that of a warning of its stratum to be judged.
+    """Warnings with a verdict, and how likely a warning of their stratum is to have one.
 
-    It is None for those that were not drawn, and for all while a stratum waits for a verdict.
+    That is None for those that were not drawn, and for all while a stratum waits for a verdict.
 
     Of every status: the next run closes what was rejected, and without it all would be true.
     """
     wanted = replace(search or Search(), status=(), merged=False)
-    counted = {k: (c.population, c.judged) for k, c in samples.strata(session, Search()).items()}
-    asked = {k: c.population for k, c in samples.strata(session, wanted).items()}
-    share = agreement.judged_share(counted, asked)
+    every = samples.strata(session, Search(), UNASSESSED)
+    asked = {k: c.population for k, c in samples.strata(session, wanted, UNASSESSED).items()}
+    share, usable = (
+        agreement.judged_share({k: (c.population, getattr(c, n)) for k, c in every.items()}, asked)
+        for n in ("judged", "assessed")
+    )
     stratum = samples.taken(session)
     found = []
     for key, kind, verdict, source, area, flag, lon, lat in searches.columns(
         session, replace(wanted, judged=True), _COLUMNS
     ):
-        probability = share.get(stratum[key]) if key in stratum else None
-        judged = Judged(IntensityClass(kind), Verdict(verdict), area, probability)
+        likely = [p.get(stratum[key]) if key in stratum else None for p in (share, usable)]
+        judged = Judged(IntensityClass(kind), Verdict(verdict), area, *likely)
         found.append(Assessed(key, judged, flag, source is VerdictSource.FIELD, lon, lat))
     return found
 
@@ -78,12 +82,26 @@ def agreement_json(judged: Sequence[Judged]) -> dict[str, Any]:
     }
 
 
-def progress_json(session: Session, search: Search | None = None) -> dict[str, int]:
-    """How many warnings were drawn for people, and how many of them have a verdict by now."""
+def progress_json(session: Session, search: Search | None = None) -> dict[str, Any]:
+    """How many warnings were drawn for people, and what is known of them by now.
+
+    ``judged`` have a verdict, ``assessed`` one that is neither cloud nor a missing reference;
+    ``silent`` are the strata that no such verdict stands for: without them there is no estimate.
+    """
     wanted = replace(search or Search(), status=(), merged=False)
-    found = samples.strata(session, wanted).items()
-    drawn = [count for stratum, count in found if stratum.name != samples.AUTOMATIC]
-    return {"drawn": sum(c.taken for c in drawn), "judged": sum(c.judged for c in drawn)}
+    every = samples.strata(session, Search(), UNASSESSED)
+    found = samples.strata(session, wanted, UNASSESSED)
+    drawn = [count for stratum, count in found.items() if stratum.name != samples.AUTOMATIC]
+    silent = agreement.silent(
+        {k: (c.population, c.assessed) for k, c in every.items()},
+        {k: c.population for k, c in found.items()},
+    )
+    return {
+        "drawn": sum(c.taken for c in drawn),
+        "judged": sum(c.judged for c in drawn),
+        "assessed": sum(c.assessed for c in drawn),
+        "silent": [f"{plan} {name}" for plan, name in silent],
+    }
 
 
 def accuracy_json(judged: Sequence[Judged]) -> dict[str, Any]:
@@ -100,7 +118,7 @@ def field_accuracy_json(judged: Sequence[Judged]) -> dict[str, Any]:
 
     Nobody drew them: an interval would speak of warnings that they do not stand for.
     """
-    found = accuracy_json([replace(j, probability=1.0) for j in judged])
+    found = accuracy_json([replace(j, probability=1.0, usable=1.0) for j in judged])
     return {
         name: {way: e | {"low": None, "high": None} for way, e in ways.items()}
         for name, ways in found.items()

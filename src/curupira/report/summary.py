@@ -155,11 +155,17 @@ def _judged(found: Document) -> SheetSection:
         return SheetSection("How they were judged", ("Nobody has judged these warnings.",))
     tables = [_agreement(found["agreement"]), _accuracy(found["accuracy"]), _years(found["years"])]
     sample = found["accuracy"]
-    words = (
+    words = [
         "Accuracy is that of the drawn sample, weighted, with 95 % intervals: "
-        f"{sample['judged']} of {sample['drawn']} drawn warnings have a verdict."
-    )
-    return SheetSection("How they were judged", (words,), tuple(tables))
+        f"{sample['judged']} of {sample['drawn']} drawn warnings have a verdict, "
+        f"{sample['assessed']} of them one that assesses (neither cloud nor without reference)."
+    ]
+    if sample["silent"]:
+        words.append(
+            f"No such verdict yet in {', '.join(sample['silent'])}: nothing stands for these "
+            "strata, and there is no accuracy with the unassessed left out."
+        )
+    return SheetSection("How they were judged", tuple(words), tuple(tables))
 
 
 def _agreement(found: Document) -> Table:

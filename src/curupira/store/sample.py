@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date
 from typing import NamedTuple
 
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
+from curupira.codes import Verdict
 from curupira.store.search import Search, where
 from curupira.store.tables import SampleRow, WarningRow
 
@@ -67,28 +68,38 @@ class Stratum(NamedTuple):
 
 
 class Count(NamedTuple):
-    """Warnings of a stratum: all, those drawn or matched automatically, the judged of these."""
+    """Warnings of a stratum: all, those drawn or matched automatically, the judged of these.
+
+    ``assessed`` are those of the judged whose verdict says something.
+    """
 
     population: int
     taken: int
     judged: int
+    assessed: int
 
 
 _TAKEN = SampleRow.drawn | (SampleRow.stratum == AUTOMATIC)
 
 
-def strata(session: Session, search: Search) -> dict[Stratum, Count]:
-    """The warnings that a search finds, counted by the stratum that they were drawn in."""
+def strata(
+    session: Session, search: Search, unassessed: Collection[Verdict]
+) -> dict[Stratum, Count]:
+    """The warnings that a search finds, counted by the stratum that they were drawn in.
+
+    ``unassessed`` are the verdicts that say nothing.
+    """
     judged = _TAKEN & WarningRow.verdict.is_not(None)
+    assessed = judged & WarningRow.verdict.not_in(sorted(unassessed))
     query = select(
         *(SampleRow.day, SampleRow.plan, SampleRow.stratum, func.count()),
-        *(func.sum(case((condition, 1), else_=0)) for condition in (_TAKEN, judged)),
+        *(func.sum(case((condition, 1), else_=0)) for condition in (_TAKEN, judged, assessed)),
     ).join(WarningRow, WarningRow.warning_id == SampleRow.warning_id)
     query = query.where(*where(search, session.get_bind().dialect.name))
     query = query.group_by(SampleRow.day, SampleRow.plan, SampleRow.stratum)
     return {
-        Stratum(day, plan, name): Count(n, int(taken), int(seen))
-        for day, plan, name, n, taken, seen in session.execute(query)
+        Stratum(day, plan, name): Count(n, *map(int, counts))
+        for day, plan, name, n, *counts in session.execute(query)
     }
 
 

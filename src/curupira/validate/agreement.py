@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from typing import TypeVar
@@ -56,12 +56,17 @@ CATEGORIES: Mapping[IntensityClass, Mapping[Verdict, Category]] = {
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A warning with its verdict; ``probability`` of being judged (None: not known)."""
+    """A warning with its verdict.
+
+    ``probability`` is that of being judged, ``usable`` that of a verdict which assesses it: cloud
+    and missing references say nothing. None: not known.
+    """
 
     intensity_class: IntensityClass
     verdict: Verdict
     area_ha: float
     probability: float | None = None
+    usable: float | None = None
 
     @property
     def category(self) -> Category:
@@ -143,7 +148,9 @@ def judged_share(counted: Mapping[K, tuple[int, int]], asked: Mapping[K, int]) -
     Parameters
     ----------
     counted
-        All warnings of each stratum, and how many of them are judged.
+        All warnings of each stratum, and how many of them are judged; or how many have a verdict
+        that assesses them, for estimates that leave out the others: they are non-response, and
+        those assessed stand for them, stratum by stratum.
     asked
         Those of the warnings that the estimate is about.
 
@@ -152,10 +159,7 @@ def judged_share(counted: Mapping[K, tuple[int, int]], asked: Mapping[K, int]) -
     dict
         Empty while there is a stratum that no verdict stands for: nothing can be said.
     """
-    served: Counter[tuple[str, str]] = Counter()
-    waiting: Counter[tuple[str, str]] = Counter()
-    for key, n in asked.items():
-        (served if counted[key][1] else waiting)[key[1:]] += n
+    served, waiting = _pools(counted, asked)
     if any(not served[pool] for pool in waiting):
         return {}
     return {
@@ -165,13 +169,30 @@ def judged_share(counted: Mapping[K, tuple[int, int]], asked: Mapping[K, int]) -
     }
 
 
+def silent(counted: Mapping[K, tuple[int, int]], asked: Mapping[K, int]) -> list[tuple[str, str]]:
+    """Plan and name of the strata that no verdict stands for; as ``judged_share``."""
+    served, waiting = _pools(counted, asked)
+    return sorted(pool for pool in waiting if not served[pool])
+
+
+def _pools(
+    counted: Mapping[K, tuple[int, int]], asked: Mapping[K, int]
+) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
+    served: Counter[tuple[str, str]] = Counter()
+    waiting: Counter[tuple[str, str]] = Counter()
+    for key, n in asked.items():
+        (served if counted[key][1] else waiting)[key[1:]] += n
+    return served, waiting
+
+
 def user_accuracy(judged: Sequence[Judged], *, by_area: bool) -> dict[str, UserAccuracy]:
     """User's accuracy, given the four ways that method.md section 5 asks for.
 
     Keys: ``excluded``, ``counted_false``, ``counted_true`` say what is done with unassessed
     warnings; ``without_automatic`` leaves out the automatic matches as well as the unassessed.
-    Weights are inverse probabilities of being judged (``judged_share``); a warning of unknown
-    probability counts once.
+    Weights are inverse probabilities of being judged (``judged_share``), where unassessed warnings
+    are left out of a verdict that assesses; a warning of unknown probability counts once. While
+    there is a stratum without such a verdict, the two that leave them out have no value.
 
     Notes
     -----
@@ -181,7 +202,7 @@ def user_accuracy(judged: Sequence[Judged], *, by_area: bool) -> dict[str, UserA
     well where all are true (or none), and be too short where nearly all are: Wilson's interval for
     Kish's effective number stands where it is wider.
     """
-    kept = [j for j in judged if j.category is not Category.UNASSESSED]
+    kept = _assessed(judged)
     manual = [j for j in kept if j.verdict is not Verdict.AUTOMATIC]
     return {
         "excluded": _ratio(kept, True, by_area),
@@ -189,6 +210,13 @@ def user_accuracy(judged: Sequence[Judged], *, by_area: bool) -> dict[str, UserA
         "counted_true": _ratio(judged, True, by_area),
         "without_automatic": _ratio(manual, True, by_area),
     }
+
+
+def _assessed(judged: Sequence[Judged]) -> list[Judged]:
+    kept = [j for j in judged if j.category is not Category.UNASSESSED]
+    if any(j.usable is None and j.probability is not None for j in kept):
+        return []
+    return [replace(j, probability=j.usable) for j in kept]
 
 
 def _ratio(judged: Sequence[Judged], unassessed_true: bool, by_area: bool) -> UserAccuracy:
