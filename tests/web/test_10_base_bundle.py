@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,3 +54,31 @@ def test_page_has_no_inline_script_or_style() -> None:
     assert '<script type="module" src="/static/main.js">' in page
     assert "<style" not in page
     assert " style=" not in page
+
+
+def test_translated_refusals_are_those_of_the_server() -> None:
+    """The page looks refusals up by their English text: it must not drift from the server's."""
+    patterns = []
+    for part in ("serve", "pipelines", "validate"):
+        for path in (ROOT / "src" / "curupira" / part).rglob("*.py"):
+            patterns += said(ast.parse(path.read_text(encoding="utf-8")))
+    words = json.loads((WEBAPP / "src" / "i18n" / "pt.json").read_text(encoding="utf-8"))
+    keys = [key.removeprefix("error.") for key in words if key.startswith("error.")]
+    assert len(keys) > 30
+    strange = [k for k in keys if not any(p.fullmatch(k.replace("#", "8")) for p in patterns)]
+    assert strange == []
+
+
+def said(module: ast.Module) -> list[re.Pattern[str]]:
+    """Texts of a module; what is filled in may be anything."""
+    found = []
+    for node in ast.walk(module):
+        if isinstance(node, ast.JoinedStr):
+            pieces = [
+                re.escape(v.value) if isinstance(v, ast.Constant) else "[a-z0-9]+"
+                for v in node.values
+            ]
+            found.append(re.compile("".join(map(str, pieces))))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.append(re.compile(re.escape(node.value)))
+    return found

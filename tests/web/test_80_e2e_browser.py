@@ -455,7 +455,14 @@ def test_wrong_password_is_refused_and_the_queue_needs_a_login(visits: Visits) -
     page.get_by_label("Name").fill("ana")
     page.get_by_label("Password").fill("wrong")
     page.get_by_role("button", name="Log in").click()
-    expect(page.locator(".login .error")).not_to_be_empty()
+    fault = page.locator(".login .error")
+    expect(fault).to_have_text("Name or password is wrong.")
+    # In the reader's language, whatever the server's is.
+    page.goto("/login?lang=pt")
+    page.locator("input[name=name]").fill("ana")
+    page.locator("input[name=password]").fill("wrong")
+    page.get_by_role("button", name="Entrar").click()
+    expect(fault).to_have_text("Nome ou senha incorretos.")
     # The browser itself notes the refusal on its console.
     visits.faults = [fault for fault in visits.faults if "401" not in fault]
 

@@ -1,4 +1,5 @@
 /** The only module that speaks with the server. */
+import { said } from "./i18n";
 import { stretchQuery } from "./stretch";
 import type { Polygon } from "geojson";
 import type { Dashboard, Optical } from "./dashtypes";
@@ -108,9 +109,11 @@ export const api = {
   draw: (body: Record<string, unknown>) => post<Record<string, unknown>>("/api/samples", body),
 };
 
-/** The sentence to show for anything that went wrong. */
+/** The sentence to show for anything that went wrong: in the reader's language where the dictionaries have it. */
 export function problem(error: unknown): string {
-  if (error instanceof ApiError) return [error.message, error.remedy].filter(Boolean).join(". ");
+  if (error instanceof ApiError) {
+    return said(error.message) ?? [error.message, error.remedy].filter(Boolean).join(". ");
+  }
   return error instanceof Error ? error.message : String(error);
 }
 

@@ -1,4 +1,4 @@
-/** Words of the page in three languages; the server speaks codes only. */
+/** Words of the page in three languages; the server speaks codes, and English where it refuses. */
 import en from "./i18n/en.json";
 import es from "./i18n/es.json";
 import pt from "./i18n/pt.json";
@@ -63,6 +63,11 @@ export function tc(vocabulary: string, code: string | null | undefined): string 
   if (!code) return "–";
   const text = (dictionaries[current] as Record<string, string>)[`${vocabulary}.${code}`];
   return text ?? code.replaceAll("_", " ");
+}
+
+/** What the server refuses with, in the reader's language; numbers in it do not matter. */
+export function said(what: string): string | undefined {
+  return (dictionaries[current] as Record<string, string>)[`error.${what.replace(/\d+/g, "#")}`];
 }
 
 export function number(value: number | null | undefined, digits = 1): string {
