@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from curupira.blocks import Window, executor, split
+from curupira.blocks import Window, executor
 from curupira.config import Workspace
 from curupira.cube.archive import Cube
 from curupira.pipelines import masks
@@ -33,7 +33,7 @@ from curupira.pipelines.images import (
     select_images,
     usable_image,
 )
-from curupira.pipelines.regions import region_size
+from curupira.pipelines.regions import regions as cut
 from curupira.pipelines.warn import Task, detect_region
 from curupira.records import group_acquisitions
 from curupira.store.quality import held
@@ -54,7 +54,7 @@ def measure(workspace: Workspace, regions: int) -> dict[str, Any]:
     _, chosen = select_images(newest, known, detector.params)
     stack = tuple(usable_image(a, detector) for a in chosen)
     area = bounding_window(footprint(newest, detector.grid), detector.grid)
-    windows = list(split(area, region_size(detector, stack, area), detector.params.halo))
+    windows = list(cut(detector, stack, area))
     inner = [
         w
         for w in windows

@@ -71,7 +71,8 @@ class Window:
 def split(window: Window, size: int, offset: int = 0) -> Iterator[Window]:
     """Cut a window at ``offset`` pixels after whole multiples of ``size``; none if empty.
 
-    No block is thinner than ``offset``: it belongs to its neighbour, which is larger by so much.
+    ``offset`` may be negative. No block is thinner than it: such a one belongs to its neighbour,
+    which is larger by so much.
     """
     if window.empty:
         return
@@ -84,7 +85,8 @@ def split(window: Window, size: int, offset: int = 0) -> Iterator[Window]:
 
 def _cuts(first: int, last: int, size: int, offset: int) -> list[int]:
     start = (first - offset) // size * size + offset + size
-    inner = (c for c in range(start, last, size) if c - first > offset and last - c > offset)
+    least = abs(offset)
+    inner = (c for c in range(start, last, size) if c - first > least and last - c > least)
     return [first, *inner, last]
 
 

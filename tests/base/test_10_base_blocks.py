@@ -33,8 +33,8 @@ def test_blocks_cover_a_window_once(window, size):
     np.testing.assert_array_equal(count, expected)
 
 
-@given(windows(), st.integers(1, 17), st.integers(1, 6))
-def test_shifted_blocks_begin_behind_a_multiple_and_are_no_slivers(window, size, offset):
+@given(windows(), st.integers(1, 17), st.integers(-6, 6))
+def test_shifted_blocks_begin_beside_a_multiple_and_are_no_slivers(window, size, offset):
     count = np.zeros((80, 80), int)
     for block in split(window, size, offset):
         for first, last, of in (
@@ -42,8 +42,8 @@ def test_shifted_blocks_begin_behind_a_multiple_and_are_no_slivers(window, size,
             (block.x0, block.x1, (window.x0, window.x1)),
         ):
             assert first == of[0] or first % size == offset % size
-            assert last - first > min(offset, size - 1, of[1] - of[0] - 1)
-            assert last - first <= size + 2 * offset
+            assert last - first > min(abs(offset), size - 1, of[1] - of[0] - 1)
+            assert last - first <= size + 2 * abs(offset)
         count[block.slices] += 1
     assert count.sum() == count[window.slices].sum() == window.shape[0] * window.shape[1]
     assert count.max(initial=0) <= 1

@@ -19,7 +19,7 @@ import zarr
 from odc.geo.geobox import GeoBox
 
 from curupira.blocks import Window
-from curupira.cube import Cube, codec
+from curupira.cube import Cube, chunks, codec
 from curupira.cube.storage import storage
 from curupira.errors import BusyError, ConfigError, InputError, StoreError
 
@@ -582,3 +582,26 @@ def test_what_is_held_is_read_from_memory(cube, tmp_path):
     np.testing.assert_array_equal(
         copied.read(ORBIT, "scene_2", "vh", region), stored(powers[2])[region.slices]
     )
+
+
+@pytest.mark.parametrize(("rim", "most", "decoded"), [(6, 10**6, 12), (6, 0, 30), (0, 0, 30)])
+def test_neighbouring_windows_decode_each_chunk_once(tmp_path, monkeypatch, rim, most, decoded):
+    """They begin with what is kept of their neighbours' chunks, if it is kept: the same codes."""
+    whole = Window(0, 2 * 512, 0, 3 * 512)
+    grid = GeoBox.from_bbox((0, 0, 20 * 3 * 512, 20 * 2 * 512), crs="EPSG:32721", resolution=20)
+    cube = Cube.open(tmp_path / "cube", grid, create=True)
+    powers = {f"s{n}": image(n, whole) for n in range(2)}
+    for n, (name, power) in enumerate(powers.items()):
+        with cube.scene_writer(ORBIT, name, T0 + timedelta(days=n)) as writer:
+            writer.write("vh", whole, power)
+    calls = []
+    decode = chunks._decoded
+    monkeypatch.setattr(chunks, "_decoded", lambda *chunk: calls.append(1) or decode(*chunk))
+    for y, x in np.ndindex(2, 3):
+        window = Window(max(512 * y - 6, 0), 512 * y + 512, max(512 * x - 6, 0), 512 * x + 512)
+        reader = pickle.loads(pickle.dumps(cube.reader()))
+        held = reader.holding({(ORBIT, s, "vh"): window for s in powers}, rim=rim, most=most)
+        for name, power in powers.items():
+            found = held.read(ORBIT, name, "vh", window)
+            np.testing.assert_array_equal(found, stored(power)[window.slices])
+    assert len(calls) == decoded

@@ -7,7 +7,9 @@ millisecond that doubles the cost.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -24,10 +26,61 @@ from curupira.errors import StoreError
 _TOGETHER = 32
 
 
+class Rims:
+    """Last rows and columns of chunks that were read lately.
+
+    A region that is cut a halo's width before a chunk begins with those of its neighbours' chunks:
+    where they are still here, no chunk is decoded twice. For many threads; the oldest go first.
+
+    Parameters
+    ----------
+    width
+        Rows or columns of a chunk that are kept, 1 to ``CHUNK``.
+    most
+        Bytes that are kept.
+    """
+
+    def __init__(self, width: int, most: int) -> None:
+        self._start, self._most = layout.CHUNK - width, most
+        self._kept: OrderedDict[tuple[str, int], codec.Codes] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def keep(self, key: str, axis: int, chunk: codec.Codes) -> None:
+        """Keep the last rows (axis 0) or columns (axis 1) of a chunk."""
+        rim = (chunk[self._start :] if axis == 0 else chunk[:, self._start :]).copy()
+        with self._lock:
+            self._drop(key, axis)
+            self._kept[key, axis] = rim
+            self._bytes += rim.nbytes
+            while self._bytes > self._most:
+                self._drop(*next(iter(self._kept)))
+
+    def find(self, key: str, part: Window) -> codec.Codes | None:
+        """A part of a chunk, in its own pixels, if it lies within what is kept."""
+        with self._lock:
+            for axis, first in enumerate((part.y0, part.x0)):
+                rim = self._kept.get((key, axis)) if first >= self._start else None
+                if rim is not None:
+                    place = list(part.slices)
+                    place[axis] = slice(first - self._start, place[axis].stop - self._start)
+                    return rim[tuple(place)]
+        return None
+
+    def _drop(self, key: str, axis: int) -> None:
+        gone = self._kept.pop((key, axis), None)
+        self._bytes -= 0 if gone is None else gone.nbytes
+
+
 def read_layers(
-    array: layout.ZarrArray, layers: Sequence[int], window: Window
+    array: layout.ZarrArray,
+    layers: Sequence[int],
+    window: Window,
+    rims: Rims | None = None,
 ) -> Iterator[codec.Codes]:
     """Codes (uint16) of some layers of a band in a window, ``(y, x)`` one after the other.
+
+    With ``rims``, what they hold is not decoded again, and the window's own rims are added.
 
     Raises
     ------
@@ -40,24 +93,48 @@ def read_layers(
         for y in range(window.y0 // side * side, window.y1, side)
         for x in range(window.x0 // side * side, window.x1, side)
     ]
-    chunks = ((layer, tile.y0 // side, tile.x0 // side) for layer in layers for tile in tiles)
-    stored = _fetched(array, chunks)
+    parts = _parts(array, layers, tiles, window, rims)
     for _ in layers:
         codes = np.empty(window.shape, np.uint16)
         for tile in tiles:
-            part = tile.intersect(window)
-            chunk = _decoded(*next(stored))
-            codes[part.relative_to(window).slices] = chunk[part.relative_to(tile).slices]
+            codes[tile.intersect(window).relative_to(window).slices] = next(parts)
         yield codes
 
 
-def _fetched(
-    array: layout.ZarrArray, chunks: Iterable[tuple[int, ...]]
-) -> Iterator[tuple[str, Buffer | None]]:
-    """Keys of chunks with what is stored there; None where a chunk is empty."""
-    keys = (f"{array.path}/{array.metadata.encode_chunk_key(chunk)}" for chunk in chunks)
-    while batch := list(islice(keys, _TOGETHER)):
-        yield from zip(batch, sync(_fetch(array.store, batch)), strict=True)
+def _parts(
+    array: layout.ZarrArray,
+    layers: Sequence[int],
+    tiles: Sequence[Window],
+    window: Window,
+    rims: Rims | None,
+) -> Iterator[codec.Codes]:
+    """What of each tile of each layer lies in the window."""
+    side, ends = layout.CHUNK, (array.shape[1], array.shape[2])
+    wanted = (
+        (f"{array.path}/{array.metadata.encode_chunk_key(place)}", tile)
+        for layer in layers
+        for tile in tiles
+        for place in [(layer, tile.y0 // side, tile.x0 // side)]
+    )
+    while batch := list(islice(wanted, _TOGETHER)):
+        places = [tile.intersect(window).relative_to(tile) for _, tile in batch]
+        known = [
+            None if rims is None else rims.find(key, place)
+            for (key, _), place in zip(batch, places, strict=True)
+        ]
+        missing = [key for (key, _), part in zip(batch, known, strict=True) if part is None]
+        stored = iter(sync(_fetch(array.store, missing)))
+        for (key, tile), place, part in zip(batch, places, known, strict=True):
+            if part is not None:
+                yield part
+                continue
+            chunk = _decoded(key, next(stored))
+            # Where the window ends with the chunk, the next region may begin with its end.
+            if rims and tile.y1 == window.y1 < ends[0]:
+                rims.keep(key, 0, chunk)
+            if rims and tile.x1 == window.x1 < ends[1]:
+                rims.keep(key, 1, chunk)
+            yield chunk[place.slices]
 
 
 async def _fetch(store: Store, keys: Sequence[str]) -> list[Buffer | None]:

@@ -6,6 +6,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Self, TypeAlias
 
@@ -15,12 +16,18 @@ import zarr
 
 from curupira.blocks import Window
 from curupira.cube import codec, layout
-from curupira.cube.chunks import read_layers
+from curupira.cube.chunks import Rims, read_layers
 from curupira.cube.storage import check_folder, storage, translated
 from curupira.errors import StoreError
 
 #: Relative orbit, scene and band.
 Wanted: TypeAlias = tuple[int, str, str]
+
+
+@lru_cache(maxsize=1)
+def _rims(path: str, snapshot: str, width: int, most: int) -> Rims:
+    # One of a process: tasks of Dask share it although each brings a reader of its own.
+    return Rims(width, most)
 
 
 class CubeReader:
@@ -89,11 +96,21 @@ class CubeReader:
             (codes,) = read_layers(array, [layer], window)
         return codes
 
-    def holding(self, wanted: Mapping[Wanted, Window]) -> Self:
+    def holding(self, wanted: Mapping[Wanted, Window], *, rim: int = 0, most: int = 0) -> Self:
         """This reader, with the codes of some windows in memory: 2 bytes a pixel.
 
         Reading within such a window then costs no decompression. A stored chunk has 512 x 512
         pixels: reading a region once, not block by block with halos, decodes each about once.
+
+        Parameters
+        ----------
+        wanted
+            The windows.
+        rim
+            Where they end with a chunk, so many of its last rows and columns stay in memory, for
+            later windows of this process that begin there; up to a chunk, 0 none.
+        most
+            Bytes of all these rims together; the oldest go.
 
         Raises
         ------
@@ -107,10 +124,12 @@ class CubeReader:
             if not window.empty:
                 together[orbit, band, window].append(scene_id)
         held: dict[Wanted, tuple[Window, codec.Codes]] = {}
+        rims = _rims(str(self.path), self.snapshot, rim, most) if 0 < rim <= layout.CHUNK else None
         with translated(self.path):
             for (orbit, band, window), scenes in together.items():
                 array, layers = self._band(orbit, band, window)
-                images = read_layers(array, [self._layer(layers, orbit, s) for s in scenes], window)
+                numbers = [self._layer(layers, orbit, s) for s in scenes]
+                images = read_layers(array, numbers, window, rims)
                 for scene_id, image in zip(scenes, images, strict=True):
                     held[orbit, scene_id, band] = window, image
         # As copy.copy, which would forget the open cube: pickling does.

@@ -98,7 +98,7 @@ class CorrectedReader(CubeReader):
         shape = self.whole.shape
         return (CorrectedReader, (self.path, self.snapshot, shape, self.corrections))
 
-    def holding(self, wanted: Mapping[Wanted, Window]) -> Self:
+    def holding(self, wanted: Mapping[Wanted, Window], *, rim: int = 0, most: int = 0) -> Self:
         """As ``CubeReader.holding``; a moved image is held where its ground lies."""
         moves = {name: max(abs(c.move_y), abs(c.move_x)) for name, c in self.corrections.items()}
         return super().holding(
@@ -106,7 +106,9 @@ class CorrectedReader(CubeReader):
                 # What is not wanted of an image, its move makes no more wanted.
                 key: w if w.empty else w.grow(moves.get(key[1], 0), self.whole)
                 for key, w in wanted.items()
-            }
+            },
+            rim=rim,
+            most=most,
         )
 
     def read_codes(self, orbit: int, scene_id: str, band: str, window: Window) -> codec.Codes:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from curupira.blocks import Executor, Window, shares, split
+from curupira.blocks import Executor, Window, shares
 from curupira.detect.baseline import baselines
 from curupira.detect.block import StackBlock
 from curupira.detect.frozen import PLANES, freeze
@@ -34,7 +34,7 @@ from curupira.pipelines.images import (
     usable_image,
 )
 from curupira.pipelines.masks import MONITORED
-from curupira.pipelines.regions import region_size, tile_size
+from curupira.pipelines.regions import regions, tile_size
 from curupira.records import Acquisition
 from curupira.units import flag_days
 
@@ -111,8 +111,7 @@ def ensure(
     if state.path.exists():
         return state
     stack = tuple(usable_image(a, detector) for a in images)
-    size = region_size(detector, stack, area)
-    tasks = (Task(detector, stack, first.day, w) for w in split(area, size, detector.params.halo))
+    tasks = (Task(detector, stack, first.day, w) for w in regions(detector, stack, area))
     state.path.parent.mkdir(exist_ok=True)
     partial = state.path.with_suffix(".partial")
     planes = np.lib.format.open_memmap(partial, "w+", np.float32, (PLANES, *area.shape))

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,8 @@ from curupira.vectorise.match import as_multipolygon
 #: float32, or codes of the cube (uint16).
 Values = npt.NDArray[Any]
 
+#: Share of the memory for what neighbouring regions have in common.
+RIM_SHARE = 1 / 16
 #: Beyond any orbit's number.
 _OF_SENSOR = 1000
 
@@ -82,7 +85,7 @@ class Detector:
             rain=DailyRain(workspace.path(rain.folder), rain.limit_mm) if rain.folder else None,
         )
 
-    @property
+    @cached_property
     def params(self) -> DetectParams:
         """Validated detection options."""
         return DetectParams.from_preset(self.preset)
@@ -202,7 +205,8 @@ def hold(detector: Detector, images: Sequence[Image], window: Window) -> Detecto
         for band in scene.assets
         if band != "vv" or detector.params.needs_vv
     }
-    return replace(detector, reader=detector.reader.holding(wanted))
+    rim, most = 2 * detector.params.halo, int(detector.memory * RIM_SHARE)
+    return replace(detector, reader=detector.reader.holding(wanted, rim=rim, most=most))
 
 
 def read_block(

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from shapely.geometry.base import BaseGeometry
 
-from curupira.blocks import Executor, Window, shares, split
+from curupira.blocks import Executor, Window, shares
 from curupira.codes import NOT_OBSERVED, IntensityClass, Status
 from curupira.detect.baseline import one_pass
 from curupira.detect.layers import Layers, block_layers
@@ -30,7 +30,7 @@ from curupira.pipelines.images import (
     usable_image,
 )
 from curupira.pipelines.masks import MASKED, MONITORED
-from curupira.pipelines.regions import region_size, tile_size
+from curupira.pipelines.regions import regions, tile_size
 from curupira.pipelines.seen import SeenLayers, seen_layers
 from curupira.records import Acquisition, Observation
 from curupira.units import FLAG_EPOCH
@@ -103,7 +103,7 @@ def detect_acquisition(
     masked = rasterise(sar_mask, detector.grid, area)
     tasks = (
         Task(detector, stack, acquisition.day, w, masked[w.relative_to(area).slices], frozen)
-        for w in split(area, region_size(detector, stack, area), detector.params.halo)
+        for w in regions(detector, stack, area)
     )
     chunks: list[AlertPixels] = []
     counts = np.zeros(3, dtype=np.int64)
