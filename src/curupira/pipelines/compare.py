@@ -84,7 +84,12 @@ def measure(
         Store.open(workspace.monitor.store.url, base=workspace.folder, create=False) as store,
         store.reading() as session,
     ):
-        rows = [r for r in warnings.query(session) if _counts(r, hidden)]
+        gone = frozenset(hidden)
+        rows = [
+            row
+            for row in warnings.query(session)
+            if row.closed_reason not in _LEFT_OUT and row.id not in gone
+        ]
     shapes = warnings.to_geodataframe(rows).to_crs(crs).geometry
     ours = [
         Notice(row.warning_id, shape, day, _kind(row))
@@ -98,10 +103,6 @@ def measure(
         until=chosen.until,
         window_days=chosen.window_days,
     )
-
-
-def _counts(row: WarningRow, hidden: Collection[int]) -> bool:
-    return row.closed_reason not in _LEFT_OUT and row.id not in hidden
 
 
 def _day(row: WarningRow, which: OurDay) -> date | None:
