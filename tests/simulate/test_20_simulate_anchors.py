@@ -11,12 +11,14 @@ import pytest
 
 from curupira.simulate.district import simulate_district
 from curupira.simulate.params import District, load_world
+from curupira.simulate.scenes import plan_passes
 from curupira.simulate.sequences import (
     SequenceNumbers,
     draw_sequence,
     drop_series,
     soil_wetness,
 )
+from curupira.simulate.weather import local_season, season_db
 
 #: Spread of a filtered forest pixel from date to date, measured on the real series (dB).
 FOREST_SD_DB = 0.5
@@ -82,3 +84,23 @@ def test_forest_varies_from_date_to_date_as_real_forest_does() -> None:
     assert 0.8 < np.median(db.mean(axis=0) - db.min(axis=0)) < 1.8
     lag = [np.corrcoef(s[1:], s[:-1])[0, 1] for s in db.T]
     assert abs(np.median(lag)) < 0.2
+
+
+def test_places_have_seasons_of_their_own_beside_the_districts() -> None:
+    world, shape = load_world(), (400, 400)
+    district = District(4, "default")
+    own = local_season(world, district, shape)
+    np.testing.assert_array_equal(own, local_season(world, district, shape))
+    sd = district.draw("season between", world.forest.season_between_db)
+    assert own.std(axis=(1, 2)) == pytest.approx([sd, sd], rel=0.15)
+    passes = plan_passes(world, district, years=3, revisit_days=12)
+    series = np.stack([season_db(own, scene)[::40, ::40] for scene in passes])
+    # A season: over whole years nothing is left of it, and a year later it is the same.
+    assert np.abs(series.mean(axis=0)).max() < 0.1 * np.abs(series).max()
+    days = np.array([(scene.day - passes[0].day).days for scene in passes])
+    later = np.searchsorted(days, days + 365.25)
+    pairs = [(k, n) for k, n in enumerate(later) if n < days.size and days[n] - days[k] <= 372]
+    assert len(pairs) > 10
+    now, then = (series[list(side)].ravel() for side in zip(*pairs, strict=True))
+    # The repeat of 12 days falls a week beside the year.
+    assert np.corrcoef(now, then)[0, 1] > 0.98

@@ -16,7 +16,14 @@ from curupira.simulate.scenes import Pass
 from curupira.simulate.sequences import correlated
 from curupira.simulate.speckle import SpeckleBank
 from curupira.simulate.views import View, incidence_deg
-from curupira.simulate.weather import border_noise, local_spread, moisture_db, rain_db
+from curupira.simulate.weather import (
+    border_noise,
+    local_season,
+    local_spread,
+    moisture_db,
+    rain_db,
+    season_db,
+)
 
 Ints = npt.NDArray[np.int32]
 
@@ -114,6 +121,7 @@ class Renderer:
         self._step = max(1, round(world.place.coarse_m / world.place.resolution_m))
         self._coarse = (self._shape[0] // self._step + 2, self._shape[1] // self._step + 2)
         self._spread = local_spread(world, district, self._coarse)
+        self._season = local_season(world, district, self._coarse)
         floors = (world.speckle.noise_floor_vh_db, world.speckle.noise_floor_vv_db)
         self._floor = [
             np.float32(10 ** (district.draw(f"floor {name}", spread) / 10))
@@ -149,6 +157,7 @@ class Renderer:
     def _fields(self, position: int) -> tuple[Field32, Field32]:
         scene = self._passes[position]
         moisture = moisture_db(self._world, self._district, scene, self._spread)
+        moisture += season_db(self._season, scene)
         return moisture, self.rain_db(position)
 
     def _band(

@@ -81,6 +81,8 @@ class ForestWorld(_Section):
     type_scale_m: Positive
     season_db: Spread
     season_peak_day: Spread
+    season_between_db: Spread
+    season_scale_m: Positive
     date_sd_db: Spread
     date_correlation_days: Positive
     moisture_sd_db: Spread

@@ -53,6 +53,25 @@ def local_spread(world: World, district: District, shape: Shape) -> Field32:
     return np.asarray(np.exp(np.float32(p.local_sd_ln) * field), dtype=np.float32)
 
 
+def local_season(world: World, district: District, shape: Shape) -> Field32:
+    """Cosine and sine of each place's own season: dB, ``(2, y, x)`` coarse.
+
+    Forests of one district green and shed at different times; it comes on top of what they share.
+    """
+    p = world.forest
+    sd = np.float32(abs(district.draw("season between", p.season_between_db)))
+    sigma = p.season_scale_m / world.place.coarse_m
+    fields = [gaussian_field(shape, sigma, district.rng("local season", k)) for k in range(2)]
+    return np.stack(fields) * sd
+
+
+def season_db(season: Field32, scene: Pass) -> Field32:
+    """What the places' own seasons add to an image: dB, ``(y, x)`` in steps of ``coarse_m``."""
+    angle = 2 * np.pi * scene.acquired.timetuple().tm_yday / 365.25
+    along, across = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    return np.asarray(along * season[0] + across * season[1], dtype=np.float32)
+
+
 def moisture_db(world: World, district: District, scene: Pass, spread: Field32) -> Field32:
     """Patches of moisture in an image: dB, ``(y, x)`` in steps of ``coarse_m``."""
     p = world.forest
