@@ -81,10 +81,10 @@ class Stack:
 
 def screened(
     district: District, params: DetectParams, band: str
-) -> tuple[list[Acquisition], npt.NDArray[np.bool_], FloatArray]:
+) -> tuple[list[Acquisition], npt.NDArray[np.bool_], FloatArray, FloatArray | None]:
     """Images of a band from two years before the first detection period of the watch on.
 
-    Which of them are of these two years, and their screened power ``(time, y, x)``.
+    Which of them are of these two years, their screened power ``(time, y, x)``, and the roughness.
     """
     known = group_acquisitions(district.scenes)
     since = district.opened.monitor.algorithm.monitor_since
@@ -98,8 +98,9 @@ def screened(
             values = district.images.read(a.relative_orbit, scene.scene_id, band, window)
             np.copyto(image, values, where=np.isnan(image))
     if params.screen.screen == "local":
-        power = screen_images(power, learning, params.screen, background=forest)
-    return used, learning, power
+        clean = screen_images(power, learning, params.screen, background=forest)
+        return used, learning, clean.power, clean.roughness_db
+    return used, learning, power, None
 
 
 def monitored(district: District) -> tuple[Window, npt.NDArray[np.bool_]]:
@@ -113,12 +114,12 @@ def stack_of(district: District, params: DetectParams) -> Stack:
     """Learn from the two years before the first detection period of the watch."""
     parts = {}
     for band in ("vh", "vv"):
-        used, learning, power = screened(district, params, band)
+        used, learning, power, rough = screened(district, params, band)
         orbit, scene = used[0].relative_orbit, used[0].scenes[0].scene_id
         lia = district.images.read(orbit, scene, "lia", monitored(district)[0])
         times = np.array([naive_utc(a.acquired) for a in used], dtype="datetime64[ns]")
         angles = np.broadcast_to(lia, power.shape)
-        parts[band] = one_baseline(power, times, learning, angles, params)
+        parts[band] = one_baseline(power, times, learning, angles, params, rough)
     watched = [a for a, old in zip(used, learning, strict=True) if not old]
     return Stack(watched, days_since_2020(times[~learning]), parts["vh"], parts["vv"])
 

@@ -54,7 +54,7 @@ def samples(district: District) -> tuple[Doubles, npt.NDArray[np.bool_]]:
     params = DetectParams.from_preset(presets.load("curupira"))
     stack = stack_of(district, params)
     ratio = evidence_of(stack, params)
-    _, learning, power = screened(district, params, "vh")
+    _, learning, power, _ = screened(district, params, "vh")
     cv = variation(power)
     z = (cv[~learning] - cv[learning].mean(axis=0)) / cv[learning].std(axis=0)
     window, forest = monitored(district)

@@ -152,7 +152,7 @@ def sample(
         kept = 1 - share + share * 10 ** (-part * drop / 10)
         images[-1] *= (kept * 10 ** ((wet * moisture - rain) / 10)).astype(np.float32)
         images = np.rot90(images[:, ::-1] if flip else images, turn, (1, 2))
-        images = screen_images(np.ascontiguousarray(images), learning, params.screen)
+        images = screen_images(np.ascontiguousarray(images), learning, params.screen).power
         images = despeckle(images, np.ones(order.size, dtype=bool), params.speckle)
         level = reference_level(images[learning], 2)
         spread = spread_db(images[learning], level, params.evidence)

@@ -22,6 +22,7 @@ from curupira.detect.evidence import (
     history_images,
     log_ratio,
     log_ratio_table,
+    rough_spread_db,
     spread_db,
 )
 from curupira.detect.exceedance import NO_FLAG
@@ -46,6 +47,40 @@ def _ratio(drops: npt.ArrayLike, spread: float = 0.45) -> FloatArray:
 
 def _days(n: int) -> npt.NDArray[np.int32]:
     return 12 * np.arange(n, dtype=np.int32) + 1000
+
+
+def test_spread_grows_with_roughness_alone() -> None:
+    law = EVIDENCE.model_copy(update={"evidence_patch_db": 0.3, "evidence_patch_weight": 2.0})
+    spread = np.full((1, 4), 0.5, np.float32)
+    rough = np.array([[0.1, 0.3, 0.6, np.nan]], np.float32)
+    np.testing.assert_allclose(rough_spread_db(spread, rough, law), [[0.5, 0.5, 2.0, 0.5]])
+    off = law.model_copy(update={"evidence_patch_weight": 0.0})
+    np.testing.assert_array_equal(rough_spread_db(spread, rough, off), spread)
+
+
+def test_moist_patches_weaken_what_an_image_says() -> None:
+    rng = np.random.default_rng(2)
+    times = np.arange("2020-01-01", "2022-06-01", 12, dtype="datetime64[D]").astype("M8[ns]")
+    power = (0.05 * rng.gamma(20, 1 / 20, (times.size, 96, 96))).astype(np.float32)
+    patches = rng.normal(0, 0.6, (times.size, 6, 6))
+    moist = power * 10 ** (np.kron(patches, np.ones((16, 16))) / 10).astype(np.float32)
+    for stack in (power, moist):
+        stack[-2:, 40:52, 40:52] *= np.float32(0.6)
+    on = times[-1].astype("datetime64[D]").item()
+    params = DetectParams.from_preset(presets.load("curupira").replace(verify="none"))
+    rough, smooth = (
+        params.model_copy(
+            update={"evidence": EVIDENCE.model_copy(update={"evidence_patch_weight": weight})}
+        )
+        for weight in (1.0, 0.0)
+    )
+    inner = (slice(42, 50), slice(42, 50))
+
+    def confidence(stack: FloatArray, law: DetectParams) -> float:
+        return float(block_layers(StackBlock(stack, times), on, law).confidence[inner].mean())
+
+    assert confidence(power, rough) == pytest.approx(confidence(power, smooth), abs=0.01)
+    assert confidence(moist, rough) < confidence(moist, smooth) - 0.05
 
 
 def _slow_ratio(drop: float, spread: float) -> float:

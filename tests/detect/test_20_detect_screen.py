@@ -41,8 +41,8 @@ def mean_db(image: npt.NDArray[np.float32]) -> float:
 
 def slow_anomaly(
     power: npt.NDArray[np.float32], learned: npt.NDArray[np.bool_], p: ScreenParams, origin: int
-) -> npt.NDArray[np.float64]:
-    """The definition, in loops."""
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The definition, in loops: medians around, and how the cells scatter about them."""
     cell, reach = p.screen_cell_px, p.screen_window_cells // 2
     normal = np.nanmedian(power[learned], axis=0)
     offset = origin % cell
@@ -63,14 +63,15 @@ def slow_anomaly(
     level = np.ones((n, n))
     level[some] = np.nanmedian(cells[learned][:, some], axis=0)
     db = 10 * np.log10(cells / level)
-    out = np.full_like(db, np.nan)
+    out, spread = np.full_like(db, np.nan), np.full_like(db, np.nan)
     for t in range(len(power)):
         for i in range(n):
             for j in range(n):
                 around = db[t, max(i - reach, 0) : i + reach + 1, max(j - reach, 0) : j + reach + 1]
                 if (~np.isnan(around)).sum() >= 2:
                     out[t, i, j] = np.nanmedian(around)
-    return out
+                    spread[t, i, j] = 1.4826 * np.nanmedian(np.abs(around - out[t, i, j]))
+    return out, spread
 
 
 @pytest.mark.parametrize("origin", [0, 3, 10])
@@ -79,14 +80,30 @@ def test_anomaly_equals_its_definition(origin: int) -> None:
     power[13, 4:20, 2:9] *= 0.5
     power[2, 3:7, :] = np.nan
     found = local_anomaly_db(power, learning(15), SMALL, origin=(origin, origin))
-    np.testing.assert_allclose(found, slow_anomaly(power, learning(15), SMALL, origin), atol=2e-4)
+    expected = slow_anomaly(power, learning(15), SMALL, origin)
+    np.testing.assert_allclose(found[0], expected[0], atol=2e-4)
+    np.testing.assert_allclose(found[1], expected[1], atol=2e-4)
+
+
+def test_roughness_is_that_of_patches_and_not_of_clearings() -> None:
+    power = forest_power((14, 160, 160))
+    even = screen_images(power, learning(14), PARAMS).roughness_db
+    # Nine looks in cells of 64 pixels: 0.18 dB, less what the level takes of its twelve images.
+    assert np.median(even) == pytest.approx(10 / np.log(10) / np.sqrt(9 * 64), rel=0.15)
+    patches = np.random.default_rng(3).normal(0, 0.4, (14, 10, 10))
+    moist = power * 10 ** (np.kron(patches, np.ones((16, 16))) / 10).astype(np.float32)
+    rough = screen_images(moist, learning(14), PARAMS).roughness_db
+    assert np.median(rough) == pytest.approx(np.hypot(np.median(even), 0.4), rel=0.2)
+    drop(power[12:, 40:80, 40:80], 4)
+    cleared = screen_images(power, learning(14), PARAMS).roughness_db
+    np.testing.assert_array_equal(cleared, even)
 
 
 def test_clearing_of_30_ha_survives() -> None:
     power = forest_power((14, 120, 120))
     cleared = (slice(45, 72), slice(45, 72))  # 540 m: 29 ha
     drop(power[13][cleared], 3)
-    screened = screen_images(power, learning(14), PARAMS)
+    screened = screen_images(power, learning(14), PARAMS).power
     change = mean_db(screened[13][cleared]) - mean_db(power[:LEARNED, *cleared])
     assert change == pytest.approx(-3, abs=0.25)
 
@@ -97,7 +114,7 @@ def test_rain_cell_and_season_are_removed() -> None:
     rain = 1.2 * np.exp(-((y - 75) ** 2 + (x - 75) ** 2) / (2 * 60**2))  # 2.8 km wide
     drop(power[13], rain)
     drop(power[14], -0.7)  # the whole image brighter
-    screened = screen_images(power, learning(15), PARAMS)
+    screened = screen_images(power, learning(15), PARAMS).power
     core = (slice(60, 90), slice(60, 90))
     assert mean_db(power[13][core]) < -13.9
     assert mean_db(screened[13][core]) == pytest.approx(-13, abs=0.2)
@@ -107,7 +124,7 @@ def test_rain_cell_and_season_are_removed() -> None:
 def test_heavy_rain_drops_the_image_where_it_falls() -> None:
     power = forest_power((14, 160, 160))
     drop(power[13][:, :80], 4)
-    screened = screen_images(power, learning(14), PARAMS)
+    screened = screen_images(power, learning(14), PARAMS).power
     assert np.isnan(screened[13][:, :60]).all()
     assert not np.isnan(screened[13][:, 100:]).any()
     assert not np.isnan(screened[:13]).any()
@@ -118,7 +135,7 @@ def test_only_the_background_is_measured() -> None:
     forest = np.zeros((96, 96), dtype=bool)
     forest[:, ::2] = True
     drop(power[13], np.where(forest, 0, 5))  # pasture after a fire
-    screened = screen_images(power, learning(14), PARAMS, background=forest)
+    screened = screen_images(power, learning(14), PARAMS, background=forest).power
     assert mean_db(screened[13][forest]) == pytest.approx(-13, abs=0.1)
     assert mean_db(screened[13][~forest]) == pytest.approx(-18, abs=0.1)
 
@@ -127,7 +144,7 @@ def test_missing_stays_missing_and_spreads_nowhere() -> None:
     power = forest_power((14, 64, 64))
     power[13, 10:20, 10:20] = 0
     power[5, 30, 30] = np.nan
-    screened = screen_images(power, learning(14), PARAMS)
+    screened = screen_images(power, learning(14), PARAMS).power
     missing = np.isnan(screened)
     assert missing[13, 10:20, 10:20].all()
     assert missing[5, 30, 30]
@@ -139,7 +156,7 @@ def test_without_forest_around_the_image_stays() -> None:
     drop(power[13], 1)
     nowhere = np.zeros((64, 64), dtype=bool)
     np.testing.assert_array_equal(
-        screen_images(power, learning(14), PARAMS, background=nowhere), power
+        screen_images(power, learning(14), PARAMS, background=nowhere).power, power
     )
 
 
@@ -185,10 +202,10 @@ def test_layers_do_not_depend_on_the_tiles(size: int, cell: int) -> None:
 def test_screened_images_do_not_depend_on_where_they_begin(cell: int) -> None:
     params = PARAMS.model_copy(update={"screen_cell_px": cell, "screen_window_cells": 3})
     power = forest_power((14, 400, 300))
-    whole = screen_images(power, learning(14), params)
+    whole = screen_images(power, learning(14), params).power
     # Far enough in that the cells around are whole.
     y, x = 101, 52
-    part = screen_images(power[:, y:, x:], learning(14), params, origin=(y, x))
+    part = screen_images(power[:, y:, x:], learning(14), params, origin=(y, x)).power
     far = 3 * cell
     np.testing.assert_array_equal(part[:, far:, far:], whole[:, y + far :, x + far :])
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curupira.detect.core import Stack, stable_images
-from curupira.detect.evidence import history_images, log_ratio, spread_db
+from curupira.detect.evidence import history_images, log_ratio, rough_spread_db, spread_db
 from curupira.detect.geometry import lia_mask
 from curupira.detect.params import DetectParams, SpeckleParams
 from curupira.detect.periods import periods
@@ -99,11 +99,13 @@ def one_baseline(
     learning: BoolArray,
     lia_deg: FloatArray | None,
     params: DetectParams,
+    roughness_db: FloatArray | None = None,
 ) -> Baseline:
     """Season and filters of one polarisation of one orbit, then level and log ratios.
 
     With evidence, the newest learning images are filtered like the detection images: level and
-    spread of a pixel must be those of what they are compared with.
+    spread of a pixel must be those of what they are compared with. ``roughness_db``: that of the
+    screening ``(y, x)``, if there was one.
     """
     minimum = params.period.minimum_learning_images
     with_evidence = params.evidence.evidence == "accumulated"
@@ -134,6 +136,8 @@ def one_baseline(
         return Baseline(db, unfiltered)
     level = reference_level(filtered[~detected], minimum)
     spread = spread_db(filtered[~detected], level, params.evidence)
+    if roughness_db is not None:
+        spread = rough_spread_db(spread, roughness_db, params.evidence)
     return Baseline(db, level, log_ratio(db, level, spread, params.evidence), spread)
 
 

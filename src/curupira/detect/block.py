@@ -136,10 +136,10 @@ def block_layers(
     views: list[tuple[Deviation, npt.NDArray[np.int32], bool]] = []
     for images, learning in _sets(block, on, params, frozen is not None):
         lia = None if block.lia_deg is None else block.lia_deg[images]
-        vh = _screened(block.vh[in_place(images)], block, learning, params)
+        vh, rough = _screened(block.vh[in_place(images)], block, learning, params)
         times = block.times[images]
         if frozen is None:
-            part = one_baseline(vh, times, learning, lia, params)
+            part = one_baseline(vh, times, learning, lia, params, rough)
         else:
             part = frozen_baseline(vh, times, lia, frozen, params)
         days = days_since_2020(times[~learning])
@@ -180,17 +180,20 @@ def _sets(
         yield images, np.zeros(images.size, dtype=np.bool_)
 
 
-def _screened(power: Stack, block: StackBlock, learning: BoolArray, params: DetectParams) -> Stack:
-    """Images without their local anomaly, where the preset asks for it."""
+def _screened(
+    power: Stack, block: StackBlock, learning: BoolArray, params: DetectParams
+) -> tuple[Stack, FloatArray | None]:
+    """Images without their local anomaly, and forest's roughness, where the preset asks for it."""
     if params.screen.screen == "none":
-        return power
-    return screen_images(
+        return power, None
+    screened = screen_images(
         power,
         learning,
         params.screen,
         background=block.background,
         origin=block.origin,
     )
+    return screened.power, screened.roughness_db
 
 
 def _with_vv(
@@ -206,8 +209,8 @@ def _with_vv(
     weight = np.float32(params.evidence.evidence_vv_weight)
     if block.vv is None or not params.needs_vv:
         return ratio
-    power = _screened(block.vv[in_place(images)], block, learning, params)
-    vv = one_baseline(power, block.times[images], learning, lia_deg, params)
+    power, rough = _screened(block.vv[in_place(images)], block, learning, params)
+    vv = one_baseline(power, block.times[images], learning, lia_deg, params, rough)
     ratio = ratio + weight * np.nan_to_num(cast(FloatArray, vv.ratio), nan=0.0)
     if params.verify.verify == "none":
         return ratio

@@ -106,6 +106,18 @@ def spread_db(history: FloatArray, reference_db: FloatArray, params: EvidencePar
     return spread
 
 
+def rough_spread_db(
+    spread: FloatArray, roughness_db: FloatArray, params: EvidenceParams
+) -> FloatArray:
+    """Spread where patches of forest differ more than usual: what neighbours share adds up.
+
+    ``spread`` times the power ``evidence_patch_weight`` of roughness over ``evidence_patch_db``,
+    where that is above 1; all ``(y, x)``, dB. Without a roughness (NaN) the spread holds.
+    """
+    excess = np.fmax(roughness_db / np.float32(params.evidence_patch_db), np.float32(1))
+    return np.asarray(spread * excess ** np.float32(params.evidence_patch_weight), np.float32)
+
+
 def log_ratio_table(params: EvidenceParams) -> FloatArray:
     """Log-likelihood ratio by the deviation from the reference level, in spreads.
 

@@ -195,6 +195,12 @@ class EvidenceParams(_Section):
     evidence_own_share: float = Field(
         ge=0, le=2, description="Least share of the pixel's own spread that counts. Source: own."
     )
+    evidence_patch_db: float = Field(
+        ge=0.01, le=3, description="Roughness of forest that its spread is of, dB. Source: own."
+    )
+    evidence_patch_weight: float = Field(
+        ge=0, le=5, description="Power of the spread's growth with more roughness. Source: own."
+    )
     evidence_tail: float = Field(
         ge=1, le=100, description="Degrees of freedom of forest's Student t. Source: own."
     )

@@ -11,6 +11,7 @@ Cells are aligned to the grid and not to the block, so that the result does not 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +34,23 @@ from curupira.units import from_db, to_db
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
+#: Median absolute deviation of a normal law to its standard deviation.
+_MAD_TO_SD = np.float32(1.4826)
 #: A cell needs this share of its pixels, a neighbourhood this share of its cells, to be believed.
 MINIMUM_SHARE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """``power``: ``(time, y, x)`` over the local anomaly, NaN where missing or dropped.
+
+    ``roughness_db``: ``(y, x)`` how much the cells around differ from one another in a learning
+    image, robust standard deviation, their median over these images; NaN where too little forest
+    is around. Patches of moisture make it, clearings fill too few cells.
+    """
+
+    power: FloatArray
+    roughness_db: FloatArray
 
 
 def screen_images(
@@ -44,7 +60,7 @@ def screen_images(
     *,
     background: BoolArray | None = None,
     origin: tuple[int, int] = (0, 0),
-) -> FloatArray:
+) -> Screened:
     """Take the local anomaly out of every image; drop pixels where it is beyond the limit.
 
     Parameters
@@ -62,19 +78,23 @@ def screen_images(
 
     Returns
     -------
-    Power over the anomaly, NaN where missing or dropped. Where too little forest is around to
-    tell, the image stays as it is.
+    Where too little forest is around to tell, the image stays as it is.
     """
     clean = np.where(power > 0, power, np.float32(np.nan))
-    anomaly = local_anomaly_db(clean, learning, params, background=background, origin=origin)
+    anomaly, spread = local_anomaly_db(
+        clean, learning, params, background=background, origin=origin
+    )
     limit = np.float32(params.screen_limit_db)
     with np.errstate(invalid="ignore"):
         extreme = np.abs(anomaly) > limit
     factor = np.where(np.isnan(anomaly), np.float32(1), from_db(-anomaly))
     factor[extreme] = np.nan
     cell = params.screen_cell_px
-    _spread(clean, factor, cell, origin[0] % cell, origin[1] % cell)
-    return clean
+    first = origin[0] % cell, origin[1] % cell
+    _spread(clean, factor, cell, *first)
+    roughness = np.ones((1, *clean.shape[1:]), dtype=np.float32)
+    _spread(roughness, _typical(spread[learning], np.nan)[np.newaxis], cell, *first)
+    return Screened(clean, roughness[0])
 
 
 def local_anomaly_db(
@@ -84,10 +104,11 @@ def local_anomaly_db(
     *,
     background: BoolArray | None = None,
     origin: tuple[int, int] = (0, 0),
-) -> FloatArray:
+) -> tuple[FloatArray, FloatArray]:
     """Median over the cells around of image over normal state, ``(time, cells, cells)`` dB.
 
-    The first cell holds the first pixel. NaN where too few cells around have forest in view.
+    And how much these cells differ from it, as a robust standard deviation, dB. The first cell
+    holds the first pixel. NaN where too few cells around have forest in view.
     Parameters as in ``screen_images``; no power may be <= 0.
     """
     cell = params.screen_cell_px
@@ -101,22 +122,23 @@ def local_anomaly_db(
     _cell_means(np.ascontiguousarray(power), normal, cell, *first, least, ratio)
     cells_db = to_db(ratio)
     # An image's ratio to a median is off by a constant: speckle's mean is not its median.
-    cells_db -= np.float32(10 * np.log10(_typical(ratio[learning])))
+    cells_db -= np.float32(10 * np.log10(_typical(ratio[learning], 1)))
     return _medians_around(cells_db, params.screen_window_cells)
 
 
-def _typical(ratio: FloatArray) -> FloatArray:
-    """Median over the learning images of each cell; 1 where there is none."""
-    some = ~np.isnan(ratio).all(axis=0)
-    level = np.ones(ratio.shape[1:], dtype=np.float32)
-    level[some] = np.nanmedian(ratio[:, some], axis=0)
+def _typical(values: FloatArray, otherwise: float) -> FloatArray:
+    """Median over the images of each cell, ``otherwise`` where there is none."""
+    some = ~np.isnan(values).all(axis=0)
+    level = np.full(values.shape[1:], otherwise, dtype=np.float32)
+    level[some] = np.nanmedian(values[:, some], axis=0)
     return level
 
 
-def _medians_around(cells: FloatArray, side: int) -> FloatArray:
+def _medians_around(cells: FloatArray, side: int) -> tuple[FloatArray, FloatArray]:
     """Median of the valid cells in a square window around each, cut off at the border.
 
-    NaN where too few of the window's cells are valid.
+    And 1.4826 times the median of their distances from it. NaN where too few of the window's cells
+    are valid.
     """
     dates, rows, columns = cells.shape
     reach = side // 2
@@ -126,10 +148,11 @@ def _medians_around(cells: FloatArray, side: int) -> FloatArray:
     flat = np.full((dates, strips + 2 * reach * (width + 1)), np.nan, dtype=np.float32)
     inner = flat[:, : (rows + 2 * reach) * width].reshape(dates, rows + 2 * reach, width)
     inner[:, reach : reach + rows, reach : reach + columns] = cells
-    out = np.empty((dates, strips), dtype=np.float32)
+    out = np.empty((2, dates, strips), dtype=np.float32)
     enough = np.float32(max(1, round(MINIMUM_SHARE * side * side)))
-    _window_medians(flat, width, side, enough, median_network(side * side), out)
-    return out[:, : rows * width].reshape(dates, rows, width)[:, :, :columns]
+    _window_medians(flat, width, side, enough, median_network(side * side), *out)
+    median, spread = out[:, :, : rows * width].reshape(2, dates, rows, width)[..., :columns]
+    return median, _MAD_TO_SD * spread
 
 
 @kernel
@@ -177,22 +200,33 @@ def _window_medians(
     enough: np.float32,
     network: npt.NDArray[np.int64],
     out: FloatArray,
+    spread: FloatArray,
 ) -> None:
     wide()
-    wires = scratch((side * side + 2) * LANES).reshape(side * side + 2, LANES)
-    values, median, valid = wires[: side * side], wires[side * side], wires[side * side + 1]
+    size = side * side
+    wires = scratch((size + 3) * LANES).reshape(size + 3, LANES)
+    values, median, valid, sign = wires[:size], wires[size], wires[size + 1], wires[size + 2]
     for t in range(out.shape[0]):
         for p0 in range(0, out.shape[1], LANES):
-            for k in range(side * side):
+            for k in range(size):
                 source, wire = flat[t, p0 + k // side * width + k % side :], values[k]
                 for lane in range(LANES):
                     wire[lane] = source[lane]
-            balance_missing(values, median, valid, LANES)
+            balance_missing(values, sign, valid, LANES)
             exchange(values, network, LANES)
             pick_median(values, valid, median, LANES)
-            target = out[t, p0:]
+            for k in range(size):
+                source, wire = flat[t, p0 + k // side * width + k % side :], values[k]
+                for lane in range(LANES):
+                    wire[lane] = abs(source[lane] - median[lane])
+            balance_missing(values, sign, valid, LANES)
+            exchange(values, network, LANES)
+            pick_median(values, valid, sign, LANES)
+            level, around = out[t, p0:], spread[t, p0:]
             for lane in range(LANES):
-                target[lane] = median[lane] if valid[lane] >= enough else np.float32(np.nan)
+                enough_here = valid[lane] >= enough
+                level[lane] = median[lane] if enough_here else np.float32(np.nan)
+                around[lane] = sign[lane] if enough_here else np.float32(np.nan)
 
 
 @piece
