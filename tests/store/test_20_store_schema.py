@@ -172,12 +172,17 @@ def test_an_empty_file_becomes_a_store(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["warnings.gpkg", "sqlite://", "sqlite:///:memory:", "mysql://u@h/d", "postgresql://h/d"]
+    "url",
+    [
+        *("warnings.gpkg", "sqlite://", "sqlite:///:memory:", "mysql://u@h/d", "postgresql://h/d"),
+        "mysql://u@h/d?password=s3cret",
+    ],
 )
 def test_unknown_kinds_of_url(url: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"\[store\] url") as caught:
         Store.open(url, base=tmp_path, create=True)
     assert caught.value.exit_code == 2
+    assert "s3cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -189,11 +194,20 @@ def test_a_mistyped_url_is_refused_without_the_password(url: str, tmp_path: Path
     assert "s3cret" not in "".join(format_exception(caught.value))
 
 
-def test_an_unreachable_server_is_named_without_the_password(tmp_path: Path) -> None:
-    error = refusal("postgresql+psycopg://u:s3cret@127.0.0.1:1/d?connect_timeout=2", tmp_path)
+@pytest.mark.parametrize(
+    "url", ["u:s3cret@127.0.0.1:1/d?", "u@127.0.0.1:1/d?password=s3cret&sslpassword=s3cret&"]
+)
+def test_an_unreachable_server_is_named_without_the_password(url: str, tmp_path: Path) -> None:
+    error = refusal(f"postgresql+psycopg://{url}connect_timeout=2", tmp_path)
     assert "cannot be reached" in str(error)
     assert "127.0.0.1:1" in str(error)
     assert "s3cret" not in str(error)
+
+
+def test_a_mistyped_option_of_the_url_is_named(tmp_path: Path) -> None:
+    error = refusal("postgresql+psycopg://u@127.0.0.1:1/d?conect_timeout=2", tmp_path)
+    assert 'invalid connection option "conect_timeout"' in str(error)
+    assert "[store] url" in str(error)
 
 
 @contextmanager

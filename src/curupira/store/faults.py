@@ -76,6 +76,9 @@ def _explain(cause: BaseException | None, where: str) -> StoreError | None:
         # psycopg fails to connect without an SQLSTATE; its message names host and reason.
         reason = (str(cause).strip().splitlines() or ["no reason given"])[0]
         found = f"the server cannot be reached ({reason})", "check host, port, user and PGPASSWORD"
+    if found is None and "invalid connection option" in str(cause):
+        # libpq's word for an option of the URL that it does not know, before it connects.
+        found = str(cause).strip(), "correct [store] url"
     return None if found is None else StoreError(found[0], where=where, remedy=found[1])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -26,6 +27,8 @@ from curupira.store.snapshot import Withheld, write_snapshot
 #: How long a writer waits for another one, in milliseconds.
 BUSY_TIMEOUT_MS = 30_000
 _URL_REMEDY = 'write "sqlite:///warnings.gpkg" or "postgresql+psycopg://user@host/database"'
+#: Options of a URL that hold a secret: libpq takes ``password`` and ``sslpassword``.
+_SECRET = re.compile("passw|secret|token", re.IGNORECASE)
 #: Advisory lock of those who create or upgrade the schema at the same moment.
 _SCHEMA_LOCK = 0x43555250
 
@@ -39,7 +42,7 @@ class Store:
     def __init__(self, engine: Engine, url: URL) -> None:
         self.engine = engine
         self.url = url
-        self.where = url.render_as_string(hide_password=True)
+        self.where = _shown(url)
         self._sessions = sessionmaker(engine, expire_on_commit=False)
         # SQLite has one writer and makes the others poll, some for seconds: threads queue instead.
         embedded = engine.dialect.name == "sqlite"
@@ -296,10 +299,16 @@ def _parse(url: str, base: Path) -> URL:
     if parsed.drivername == "postgresql+psycopg":
         return parsed
     raise ConfigError(
-        f"{parsed.render_as_string(hide_password=True)!r} is of no kind that can be a store",
+        f"{_shown(parsed)!r} is of no kind that can be a store",
         where="[store] url",
         remedy=_URL_REMEDY,
     )
+
+
+def _shown(url: URL) -> str:
+    """The URL without what must not be told, beside the user or among the options."""
+    secret = [key for key in url.query if _SECRET.search(key)]
+    return url.update_query_dict(dict.fromkeys(secret, "***")).render_as_string(hide_password=True)
 
 
 def _prepare_sqlite(engine: Engine) -> None:
