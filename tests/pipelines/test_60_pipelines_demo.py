@@ -280,6 +280,19 @@ def test_a_workspace_beside_another_may_be_moved_with_it(beside, tmp_path):
     assert moved.monitor.hash == beside["again"].monitor.hash
 
 
+def test_a_workspace_beside_another_has_a_store_and_targets_of_its_own(district, tmp_path):
+    shutil.copytree(district, tmp_path / "first")
+    first = config.Workspace.open(tmp_path / "first")
+    document = first.monitor.model_dump()
+    document["store"]["url"] = f"sqlite:///{tmp_path}/first/warnings.gpkg"
+    document["delivery"] = {"agency": {"url": f"{tmp_path}/out"}}
+    document["source"]["catalogue"] = "https://stac.example/v1"
+    full = config.Workspace(first.folder, config.Monitor.model_validate(document))
+    made = make_beside(full, tmp_path / "second", "deter_r").monitor
+    assert (made.store.url, made.delivery) == ("sqlite:///warnings.gpkg", {})
+    assert made.source.catalogue == "https://stac.example/v1"
+
+
 @pytest.fixture(scope="module")
 def scores(beside):
     return {name: demo.score(of) for name, of in beside.items()}

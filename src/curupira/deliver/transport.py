@@ -93,12 +93,12 @@ def _hand_over_r(
             where=f"{channel.where}/{lock}",
             remedy="the next `curupira deliver` goes on",
         )
-    waiting = channel.read(TRIGGER)
-    if waiting is not None and waiting.decode("utf-8", "replace").strip() == file.name:
+    waiting = _read_text(channel, TRIGGER)
+    if waiting == file.name:
         return  # put before a cut; the importer has not come by yet
     if waiting is not None:
         raise WaitError(
-            f"the importer has not taken {waiting.decode('utf-8', 'replace').strip()[:80]} yet",
+            f"the importer has not taken {waiting[:80]} yet",
             where=f"{channel.where}/{TRIGGER}",
             remedy="the next `curupira deliver` goes on",
         )
@@ -119,8 +119,8 @@ def _hand_over_rt(
     The importer takes the tiles away: those that were handed over are known from the journal.
     """
     lock, ours = now.strftime(params.lock_file), f"curupira {target}"
-    held = channel.read(lock)
-    held_by_us = held is not None and held.decode("utf-8", "replace").strip() == ours
+    held = _read_text(channel, lock)
+    held_by_us = held == ours
     waiting = [f for f in package.files("deter_rt") if f.name not in journal.done()]
     if waiting and held is not None and not held_by_us:
         raise WaitError(
@@ -135,6 +135,11 @@ def _hand_over_rt(
         journal.note(file.name)
     if waiting or held_by_us:
         channel.remove(lock)
+
+
+def _read_text(channel: Channel, name: str) -> str | None:
+    found = channel.read(name)
+    return None if found is None else found.decode("utf-8", "replace").strip()
 
 
 def _put_text(channel: Channel, name: str, text: str, folder: Path) -> None:

@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from curupira import presets
 from curupira.cog import write_atomic
-from curupira.config import FILE_NAME, Monitor, Workspace, render
+from curupira.config import FILE_NAME, AlarmParams, Monitor, StoreParams, Workspace, render
 from curupira.errors import ConfigError
 from curupira.grid import check_area, make_grid
 from curupira.pipelines.simulate import Radiometry, simulate_workspace
@@ -127,23 +127,28 @@ def simulate(
 def beside(opened: Workspace, folder: Path, preset: str) -> Workspace:
     """Make a workspace on the images, masks and cube of another one, with another preset.
 
-    Warnings, products and reports are its own. Both may be moved, but only together.
+    Warnings, products and reports are its own; it delivers nothing, and calls nobody. Both may be
+    moved, but only together.
     """
     refuse_existing(folder)
     there = Path(os.path.relpath(opened.folder, folder))
     old = opened.monitor
 
-    def moved(texts: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(str(there / text) for text in texts)
+    def moved(text: str) -> str:
+        return text if "://" in text else str(there / text)
 
     roles = ("deforestation", "water", "non_forest")
-    layers = {role: moved(getattr(old.masks, role)) for role in roles}
+    layers = {role: tuple(map(moved, getattr(old.masks, role))) for role in roles}
     changed = {
-        "area": old.area.model_copy(update={"file": str(there / old.area.file)}),
-        "source": old.source.model_copy(update={"catalogue": str(there / old.source.catalogue)}),
+        "area": old.area.model_copy(update={"file": moved(old.area.file)}),
+        "source": old.source.model_copy(update={"catalogue": moved(old.source.catalogue)}),
         "masks": old.masks.model_copy(update=layers),
-        "cube": old.cube.model_copy(update={"path": str(there / old.cube.path)}),
+        "cube": old.cube.model_copy(update={"path": moved(old.cube.path)}),
         "algorithm": old.algorithm.model_copy(update={"preset": preset}),
+        # Another's database, targets or alarm would get the warnings of both.
+        "store": StoreParams(),
+        "delivery": {},
+        "alarm": AlarmParams(),
     }
     return write(folder, old.model_copy(update=changed))
 
