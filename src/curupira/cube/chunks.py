@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -76,11 +76,17 @@ def read_layers(
     array: layout.ZarrArray,
     layers: Sequence[int],
     window: Window,
+    targets: Iterable[codec.Codes],
     rims: Rims | None = None,
 ) -> Iterator[codec.Codes]:
-    """Codes (uint16) of some layers of a band in a window, ``(y, x)`` one after the other.
+    """Read some layers of a band in a window, one after the other, into arrays that are given.
 
-    With ``rims``, what they hold is not decoded again, and the window's own rims are added.
+    Parameters
+    ----------
+    targets
+        uint16 ``(y, x)`` for the codes of each layer; yielded when it is full.
+    rims
+        What they hold is not decoded again; the window's own rims are added.
 
     Raises
     ------
@@ -94,8 +100,7 @@ def read_layers(
         for x in range(window.x0 // side * side, window.x1, side)
     ]
     parts = _parts(array, layers, tiles, window, rims)
-    for _ in layers:
-        codes = np.empty(window.shape, np.uint16)
+    for _, codes in zip(layers, targets, strict=False):
         for tile in tiles:
             codes[tile.intersect(window).relative_to(window).slices] = next(parts)
         yield codes

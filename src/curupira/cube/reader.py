@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from itertools import repeat
 from pathlib import Path
 from typing import Self, TypeAlias
 
@@ -93,7 +94,7 @@ class CubeReader:
         with translated(self.path):
             array, layers = self._band(orbit, band, window)
             layer = self._layer(layers, orbit, scene_id)
-            (codes,) = read_layers(array, [layer], window)
+            (codes,) = read_layers(array, [layer], window, [np.empty(window.shape, np.uint16)])
         return codes
 
     def holding(self, wanted: Mapping[Wanted, Window], *, rim: int = 0, most: int = 0) -> Self:
@@ -129,7 +130,9 @@ class CubeReader:
             for (orbit, band, window), scenes in together.items():
                 array, layers = self._band(orbit, band, window)
                 numbers = [self._layer(layers, orbit, s) for s in scenes]
-                images = read_layers(array, numbers, window, rims)
+                # Of one piece: large enough for the system to take it back as soon as it is free.
+                codes = np.empty((len(scenes), *window.shape), np.uint16)
+                images = read_layers(array, numbers, window, codes, rims)
                 for scene_id, image in zip(scenes, images, strict=True):
                     held[orbit, scene_id, band] = window, image
         # As copy.copy, which would forget the open cube: pickling does.
@@ -180,7 +183,8 @@ class CubeReader:
                 for time, scenes in enumerate(scene_ids)
                 for scene_id in scenes
             ]
-            images = read_layers(array, [layer for layer, _ in wanted], window)
+            codes = repeat(np.empty(window.shape, np.uint16))
+            images = read_layers(array, [layer for layer, _ in wanted], window, codes)
             for image, (_, time) in zip(images, wanted, strict=True):
                 codec.fill_missing(image, table, out[time])
         return out
