@@ -124,17 +124,7 @@ def export(
     `curupira export --candidates -o candidates.gpkg -w tapajos`
     """
     if candidates:
-        if any(option is not None for option in (name, status, since, until, bbox)):
-            raise ConfigError(
-                "candidates are exported whole, as GeoJSON or GeoPackage by the suffix",
-                where="--candidates",
-                remedy="leave the other options out",
-            )
-        from curupira.config import Workspace
-        from curupira.pipelines.mine_candidates import write_candidates
-
-        number = write_candidates(Workspace.open(workspace), output)
-        say(f"{number} candidates in {output}")
+        _export_candidates(workspace, output, name, status, since, until, bbox)
         return
     from curupira import deliver
     from curupira.config import Workspace
@@ -156,6 +146,20 @@ def export(
         table = warnings.to_geodataframe(edits.as_drawn(session, rows))
     deliver.export(table, output, chosen)
     say(f"{len(table)} warnings in {output}")
+
+
+def _export_candidates(workspace: Path, output: Path, *others: str | None) -> None:
+    if any(option is not None for option in others):
+        raise ConfigError(
+            "candidates are exported whole, as GeoJSON or GeoPackage by the suffix",
+            where="--candidates",
+            remedy="leave the other options out",
+        )
+    from curupira.config import Workspace
+    from curupira.pipelines.mine_candidates import write_candidates
+
+    number = write_candidates(Workspace.open(workspace), output)
+    say(f"{number} candidates in {output}")
 
 
 def register(app: typer.Typer) -> None:

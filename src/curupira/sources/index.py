@@ -93,17 +93,8 @@ def build_index(
         tell(name, error)
 
     defaults = Defaults(platform, relative_orbit, orbit_state)
-    by_scene: dict[str, list[_Entry]] = {}
-    for path in _rasters(folder):
-        try:
-            entries = list(_entries(path, folder, defaults, now))
-        except InputError as error:
-            report(path.relative_to(folder).as_posix(), error)
-            continue
-        for entry in entries:
-            by_scene.setdefault(entry.image.scene_id, []).append(entry)
     items = []
-    for scene_id, entries in sorted(by_scene.items()):
+    for scene_id, entries in sorted(_by_scene(folder, defaults, now, report).items()):
         try:
             scene = _scene(scene_id, entries)
         except InputError as error:
@@ -128,6 +119,21 @@ def build_index(
 
 def _raise(name: str, error: InputError) -> None:
     raise error
+
+
+def _by_scene(
+    folder: Path, defaults: Defaults, now: datetime, report: OnBad
+) -> dict[str, list[_Entry]]:
+    found: dict[str, list[_Entry]] = {}
+    for path in _rasters(folder):
+        try:
+            entries = list(_entries(path, folder, defaults, now))
+        except InputError as error:
+            report(path.relative_to(folder).as_posix(), error)
+            continue
+        for entry in entries:
+            found.setdefault(entry.image.scene_id, []).append(entry)
+    return found
 
 
 def _rasters(folder: Path) -> list[Path]:
