@@ -1,13 +1,15 @@
 """Mining on simulated radar over real mines: the paper's network against ours.
 
 Run: python benchmarks/mining.py [--data ../shared/data] [--work DIR] [--trials unesp_2025,curupira]
-         [--seeds 3] [--variants 0 1 2 3 4] [--dates 7] [--tiles 3] [--json OUT]
+         [--seeds 3] [--variants 8 9 10 11 12] [--choose curupira] [--dates 7] [--tiles 3]
+         [--json OUT]
 
 The outlines (Amazon Mining Watch, cumulative 2023) and the training points are real, the radar over
 them is simulated (simulate/mining_region.py): no figure here says how well mines are found. Trained
 is on patches of the Tapajos box, variant 0; thresholds and that of lone squares are chosen on tiles
-of Tapajos on four lands (CHOICE; tiles that are in no test), and then frozen; tested is on tiles of
-both boxes, half of them around mines and half without: mines are far more frequent there than in
+of Tapajos on twelve lands (CHOICE; tiles that are in no test; what the region has is drawn anew for
+eight of them, since a threshold is to serve other regions too), and then frozen; tested is on tiles
+of both boxes, half of them around mines and half without: mines are far more frequent there than in
 the boxes, so precision is no region's. A variant is other land (another seed everywhere) with other
 levels; the networks are trained once and look at all variants, so differences between models are
 paired by variant. Trained models are kept in --work and used again.
@@ -35,15 +37,22 @@ from curupira.mining.params import ClassifyParams, GridParams, ScoreParams
 from curupira.mining.reference_grid import reference_grid
 from curupira.mining.squares import drop_lone, squares_of
 from curupira.simulate.mining_region import Tile
-from mining_land import CRS, TAPAJOS_DAY, TESTED, Place, Region, Views, year_of
+from mining_land import CRS, TAPAJOS_DAY, Place, Region, Views, year_of
 from mining_trials import TRIALS, train
 
 #: The paper's Table 2: F1 at thresholds 0.8 and 0.9.
 PAPER = {("tapajos", 0.8): 0.676, ("tapajos", 0.9): 0.578}
 PAPER |= {("yanomami", 0.8): 0.589, ("yanomami", 0.9): 0.630}
-#: Land and tiles of Tapajos on which thresholds are chosen, in no test: (variant, seed of tiles).
-CHOICE, TEST_SEED = ((0, 900), (5, 901), (6, 902), (7, 903)), 10
-LEVELS = np.round(np.append(np.arange(0.1, 0.96, 0.02), [0.97, 0.98, 0.985, 0.99]), 3)
+#: Land and tiles of Tapajos on which thresholds are chosen, in no test: variant, seed of the tiles,
+#: how many around mines and without, seed of what the region has (None: as Tapajos).
+CHOICE: list[tuple[int, int, int, int, int | None]] = [
+    (0, 900, 3, 3, None), (5, 901, 3, 3, None), (6, 902, 3, 3, None), (7, 903, 3, 3, None)
+]  # fmt: skip
+CHOICE += [(13 + n % 3, 920 + n, 3, 5, 4000 + n) for n in range(8)]
+TEST_SEED = 10
+#: What lone squares must be above, where they must.
+LONE = (0.9, 0.95, 0.98, 0.99, 0.995)
+LEVELS = np.round(np.append(np.arange(0.3, 0.93, 0.04), [0.94, 0.96, 0.97, 0.98, 0.985, 0.99]), 3)
 #: Least probability of a square that is kept at all.
 _FLOOR = 0.05
 
@@ -139,7 +148,7 @@ def choose(seen: Sequence[Seen], key: str, rules: ClassifyParams) -> tuple[float
     best, chosen = -1.0, (0.5, 0.0)
     for low in LEVELS:
         above = [s.squares[key][s.squares[key].probability > low] for s in seen]
-        for high in (0.0, *(x for x in (0.9, 0.95, 0.98) if x > low)):
+        for high in (0.0, *(x for x in LONE if x > low)):
             lone = rules.model_copy(update={"lone_threshold": float(high)})
             scores = [quick_f1(drop_lone(a, lone), s.reference)
                       for a, s in zip(above, seen, strict=True)]  # fmt: skip
@@ -155,21 +164,18 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
     for seed in range(1, options.seeds + 1):
         trained = train(names, options.data, options.work, dates=options.dates, seed=seed)
         models |= {f"{name}/{seed}": model for name, model in trained.items()}
-    choice = []
-    for variant, seed in CHOICE:
-        home = Region(options.data, "tapajos", variant)
-        choice.append(look(models, home, home.tiles(options.tiles, options.tiles, seed=seed)))
+    rows = (
+        [r for r in json.loads(options.frozen.read_text()) if r["case"] == "choice"]
+        if options.frozen
+        else _choices(models, options)
+    )
     frozen = {}
-    rows: list[dict[str, Any]] = []
-    for key, model in models.items():
-        rules = model.params.classify
-        low, high, score = choose(choice, key, rules)
-        frozen[key] = (low, rules.model_copy(update={"lone_threshold": high}))
-        name, number = key.split("/")
-        rows.append({"trial": name, "seed": int(number), "case": "choice", "threshold": low,
-                     "lone_threshold": high, "f1": score})  # fmt: skip
-        print(f"  {key}: threshold {low}, lone squares {high}, frozen; F1 there {score:.3f}",
-              flush=True)  # fmt: skip
+    for row in rows:
+        key = f"{row['trial']}/{row['seed']}"
+        rules = models[key].params.classify.model_copy(
+            update={"lone_threshold": row["lone_threshold"]}
+        )
+        frozen[key] = (row["threshold"], rules)
     options.json.write_text(json.dumps(rows, indent=1))
     for variant in options.variants:
         for name in ("tapajos", "yanomami"):
@@ -177,28 +183,48 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
             places = region.tiles(options.tiles, options.tiles, seed=TEST_SEED + variant)
             seen = look(models, region, places)
             for key in models:
-                rows += _rows(key, seen, name, variant, frozen[key])
+                rows += _rows(key, seen, name, variant, frozen.get(key))
             options.json.write_text(json.dumps(rows, indent=1))
     return rows
 
 
+def _choices(models: dict[str, MiningModel], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Thresholds of the trials named by --choose, one row a model."""
+    names = options.choose.split(",")
+    choosing = {key: model for key, model in models.items() if key.split("/")[0] in names}
+    seen = []
+    for variant, seed, mined, clean, drawn in CHOICE if choosing else []:
+        home = Region(options.data, "tapajos", variant, drawn)
+        seen.append(look(choosing, home, home.tiles(mined, clean, seed=seed)))
+    rows = []
+    for key, model in choosing.items():
+        low, high, score = choose(seen, key, model.params.classify)
+        name, number = key.split("/")
+        rows.append({"trial": name, "seed": int(number), "case": "choice", "threshold": low,
+                     "lone_threshold": high, "f1": score})  # fmt: skip
+        print(f"  {key}: threshold {low}, lone squares {high}, frozen; F1 there {score:.3f}",
+              flush=True)  # fmt: skip
+    return rows
+
+
 def _rows(
-    key: str, seen: Seen, region: str, variant: int, frozen: tuple[float, ClassifyParams]
+    key: str, seen: Seen, region: str, variant: int, frozen: tuple[float, ClassifyParams] | None
 ) -> list[dict[str, Any]]:
-    """At the paper's thresholds, and at the frozen one with and without the lone rule."""
+    """At the paper's thresholds, and at the frozen one, if any, with and without the lone rule."""
     name, seed = key.split("/")
-    low, rules = frozen
-    cases: list[tuple[str, float, ClassifyParams | None]] = [
-        ("0.8", 0.8, None), ("0.9", 0.9, None), ("frozen", low, rules)
-    ]  # fmt: skip
-    if rules.lone_threshold:
-        cases.append(("frozen, lone squares as others", low, None))
+    cases: list[tuple[str, float, ClassifyParams | None]] = [("0.8", 0.8, None), ("0.9", 0.9, None)]
+    if frozen is not None:
+        low, rules = frozen
+        cases.append(("frozen", low, rules))
+        if rules.lone_threshold:
+            cases.append(("frozen, lone squares as others", low, None))
     rows = []
     for rule in ("paper", "symmetric"):
         for case, threshold, lone in cases:
             row = judge(seen.squares[key], seen.reference, threshold, rule, lone)
             about = {"trial": name, "seed": int(seed), "variant": variant, "region": region}
-            rows.append({**about, "case": case, "lone_threshold": rules.lone_threshold, **row})
+            alone = lone.lone_threshold if lone else 0.0
+            rows.append({**about, "case": case, "lone_threshold": alone, **row})
             if case != "0.8" or rule == "paper":
                 _print(rows[-1])
     return rows
@@ -221,8 +247,14 @@ def main() -> None:
     parser.add_argument("--trials", default="unesp_2025,curupira", help=", ".join(TRIALS))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument(
-        "--variants", type=int, nargs="*", default=[0], help=f"0-{TESTED - 1}; none: stop there"
+        "--variants", type=int, nargs="*", default=[8], help="levels 0-4 modulo 8; none: stop there"
     )
+    parser.add_argument(
+        "--choose",
+        default="unesp_2025,curupira",
+        help='trials whose thresholds are chosen; "": none',
+    )
+    parser.add_argument("--frozen", type=Path, help="JSON of a run before: its thresholds")
     parser.add_argument("--dates", type=int, default=7, help="of a model of one date (paper: 7)")
     parser.add_argument("--tiles", type=int, default=6, help="of each kind, of 7.28 km")
     parser.add_argument("--threads", type=int, default=2)

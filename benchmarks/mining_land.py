@@ -40,9 +40,9 @@ TAPAJOS_DAY, REVISIT_DAYS = date(2023, 12, 25), 12
 #: Training points nearer than this are one mine.
 APART_M = 1500.0
 
-#: What a variant changes, beside the seed of every tile: levels and spreads within their ranges.
-#: Tested is on the first TESTED; on the others, in Tapajos alone, thresholds are chosen.
-TESTED = 5
+#: Levels and spreads of a variant, by its number modulo their count; every number is other land, at
+#: other places. Tested is on levels 0 to 4; on the others, in Tapajos alone, thresholds are chosen.
+#: Variants 0 to 4 were the test until 21 November 2026: who chooses anew tests on others.
 VARIANTS: tuple[dict[str, dict[str, Any]], ...] = (
     {},
     {"mine": {"bare_db": [-11.5, -19.0]}},
@@ -58,6 +58,16 @@ VARIANTS: tuple[dict[str, dict[str, Any]], ...] = (
 )  # fmt: skip
 
 
+#: What a region has, where the land on which thresholds are chosen is to vary as regions do: each
+#: drawn between two numbers around those of all regions.
+RANGES = {
+    "rivers": (0.3, 1.0), "sandbar_share": (0.05, 0.2), "pasture_share": (0.03, 0.25),
+    "burnt_share": (0.1, 0.4), "ponds": (1.0, 12.0), "secondary_share": (0.02, 0.08),
+    "open_share": (0.005, 0.04), "meadow_share": (0.005, 0.04), "relief_m": (10.0, 40.0),
+    "mined_share": (0.06, 0.2), "new_share": (0.05, 0.15),
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Place:
     """A tile's grid, the outlines on it, and where imagery of 2023 alone shows the mine."""
@@ -69,9 +79,12 @@ class Place:
 
 
 class Region:
-    """Real outlines of a box, and how its land looks in a variant."""
+    """Real outlines of a box, and how its land looks in a variant.
 
-    def __init__(self, data: Path, name: str, variant: int) -> None:
+    ``drawn`` is the seed of what the region has, within RANGES; None: its own.
+    """
+
+    def __init__(self, data: Path, name: str, variant: int, drawn: int | None = None) -> None:
         self.name, self.variant = name, variant
         folder = data / "amw"
         outlines = gpd.read_file(folder / f"{name}_amw_cumulative_2023.geojson")
@@ -79,7 +92,13 @@ class Region:
         seen = gpd.read_file(folder / f"{name}_amw_detections_2023_48px_v3.1_dissolved.geojson")
         self.seen = seen.to_crs(CRS[name]).geometry.make_valid()
         self.samples = gpd.read_file(folder / f"{name}_amw_samples.geojson").to_crs(CRS[name])
-        self.land: MiningLand = load_mining_land(**VARIANTS[variant])
+        self.land: MiningLand = load_mining_land(**VARIANTS[variant % len(VARIANTS)])
+        if drawn is not None:
+            rng = np.random.default_rng(drawn)
+            has = {key: rng.uniform(*ends) for key, ends in RANGES.items()}
+            regions = self.land.region
+            other = {name: regions[name].model_copy(update=has)}
+            self.land = self.land.model_copy(update={"region": regions | other})
         self.bank = SpeckleBank(load_world().speckle, 100 + variant)
 
     def place(self, x: float, y: float, size: int, number: int) -> Place:

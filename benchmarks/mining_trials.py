@@ -49,12 +49,14 @@ TRIALS: dict[str, Trial] = {
     "four_dates": Trial("curupira", {"dates": 4}),
     "no_spread": Trial("curupira", {"bands": ["vv", "vh", "vv_detail", "vh_detail"]}),
     "no_detail": Trial("curupira", {"bands": ["vv", "vh", "vv_spread", "vh_spread"]}),
-    "mean": Trial("curupira", {"pooling": "mean"}),
+    "mean_max": Trial("curupira", {"pooling": "mean_max"}),
+    "short": Trial("curupira", {"epochs": 8}),
+    "half_step": Trial("curupira", {"stride_px": 26}),
     "attention": Trial("curupira", {"pooling": "attention"}),
     "focal": Trial("curupira", {"focal_gamma": 2.0, "focal_alpha": 0.25}),
     "no_augment": Trial("curupira", {"augment": False, "shift_px": 0}),
-    "one_composite": Trial("curupira", {"composites": 1, "epochs": 128}),
-    "fine": Trial("curupira", {"pixel_m": 10.0, "size_px": 104, "stride_px": 52, "shift_px": 20}),
+    "one_composite": Trial("curupira", {"composites": 1, "epochs": 224}),
+    "fine": Trial("curupira", {"pixel_m": 10.0, "size_px": 104, "stride_px": 26, "shift_px": 20}),
     "half_size": Trial("curupira", {"pixel_m": 10.0, "shift_px": 20} | SQUARES),
     "unesp_2025_52": Trial(
         "unesp_2025", {"epochs": 8, "norm_momentum": SHORT, "size_px": 52} | SQUARES

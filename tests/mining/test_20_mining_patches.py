@@ -51,7 +51,7 @@ def test_labels_as_text():
     ("geometries", "labels", "message"),
     [
         ([at(1, 1), at(9, 9)], [1, 2], "no label 0 or 1"),
-        ([at(1, 1), at(9, 9)], [1, None], "1 of 2 points have no label"),
+        ([at(1, 1), at(9, 9)], [1, None], "1 of 2 points have no label.*the first: nothing"),
         ([at(1, 1), at(9, 9)], [1, 1], "two classes are needed"),
         ([at(1, 1), at(1, 1)], [1, 0], "labelled both"),
         ([at(1, 1), Polygon([(0, 0), (1, 0), (1, 1)])], [1, 0], "a Polygon, not a point"),

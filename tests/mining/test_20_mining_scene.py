@@ -21,6 +21,7 @@ from curupira.mining.scene import (
     decibels,
     lee,
     read_bands,
+    remembering,
 )
 
 PRESET = presets.load("unesp_2025", "mining")
@@ -103,6 +104,31 @@ def test_a_window_is_the_same_cut_out_of_the_whole(kind):
     for window in (Window(0, 40, 0, 50), Window(3, 17, 11, 30), Window(20, 40, 0, 9)):
         part = read_bands(scene, window, params)
         np.testing.assert_array_equal(part, whole[(slice(None), *window.slices)])
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)
+def test_a_remembering_image_reads_less_and_says_the_same(seed):
+    rng = np.random.default_rng(seed)
+    shape = tuple(int(n) for n in rng.integers(70, 200, 2))
+    image = rng.normal(-10, 2, (2, *shape)).astype(np.float32)
+    read = []
+
+    def plain(window):
+        read.append(window)
+        return tuple(band[window.slices] for band in image)
+
+    grid = GeoBox(shape, Affine(20, 0, 5e5, 0, -20, 9.3e6), "EPSG:32721")
+    kept = remembering(RadarScene("a", None, grid, plain))
+    # Windows about one place, as the patches of a point are.
+    corner = [int(rng.integers(0, n - 60)) for n in shape]
+    for _ in range(12):
+        y, x = (c + int(rng.integers(0, 20)) for c in corner)
+        window = Window(y, y + 40, x, x + 40)
+        for found, band in zip(kept.read(window), image, strict=True):
+            np.testing.assert_array_equal(found, band[window.slices])
+    # A side lies in one piece, in the next, or in both.
+    assert len(read) == len(set(read)) <= 9
 
 
 def test_filter_in_linear_power_is_brighter_than_in_db():

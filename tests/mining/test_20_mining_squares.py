@@ -55,7 +55,7 @@ def test_shared_squares_have_the_mean_of_the_windows_over_them():
     score = {tuple(g.bounds[:2]): (p, n) for g, p, n in
              zip(found.geometry, found.probability, found.n_windows, strict=True)}  # fmt: skip
     left, top = seen.scene.affine.c, seen.scene.affine.f
-    # Squares of a step's side from the first pixel on; row 2, column 0 has no window.
+    # Squares of half a window from the first pixel on; row 2, column 0 has no window.
     assert len(score) == 8
     assert (left, top - 3 * 520) not in score
     assert score[left, top - 520] == pytest.approx((0.5, 1))
@@ -66,6 +66,23 @@ def test_shared_squares_have_the_mean_of_the_windows_over_them():
     assert len(squares_of(seen, 0.89, 0.9, "shared")) == 4
     with pytest.raises(ConfigError, match="divide"):
         squares_of(map_of([[0.9]], stride=40), 0.5, 0.9, "shared")
+
+
+def test_shared_squares_at_a_finer_step_trust_the_windows_around_them_most():
+    # Steps of a quarter: nine windows hold the square in the middle whole.
+    odds = np.arange(1.0, 10.0).reshape(3, 3)
+    seen = map_of(1 / (1 + np.exp(-odds / 10)), stride=26)
+    found = squares_of(seen, 0.02, 0.9, "shared")
+    assert found.geometry.area.tolist() == [270_400] * 9
+    left, top = seen.scene.affine.c, seen.scene.affine.f
+    score = {tuple(g.bounds[:2]): (np.log(p / (1 - p)) * 10, n) for g, p, n in
+             zip(found.geometry, found.probability, found.n_windows, strict=True)}  # fmt: skip
+    weight = np.outer([1, 2, 1], [1, 2, 1])
+    expected = float((odds * weight).sum() / 16)
+    assert score[left + 520, top - 2 * 520] == pytest.approx((expected, 9))
+    # Only the first window holds the first square; only the last three rows the lowest ones.
+    assert score[left, top - 520] == pytest.approx((1.0, 1))
+    assert score[left + 520, top - 3 * 520] == pytest.approx(((7 + 2 * 8 + 9) / 4, 3))
 
 
 def test_lone_squares_need_more():

@@ -431,13 +431,17 @@ def test_patches_from_bad_input(land, tmp_path, write_scene):
         frame.to_file(tmp_path / f"{name}.gpkg")
     with rasterio.open(scene) as dataset:
         linear = (10 ** (dataset.read() / 10)).astype(np.float32)
+        holes = dataset.read()
+    holes[:, ::2] = np.nan
     power = write_scene(tmp_path / "power.tif", linear, land.grid)
+    holed = write_scene(tmp_path / "holed.tif", holes, land.grid)
 
     def refused(error, message, scene, points):
         words = ("patches", "--scene", scene, "--points", points, "-o", out)
         leaves_nothing(tmp_path, error, message, *words)
 
-    refused(InputError, "no point lies well inside a scene", scene, tmp_path / "far.gpkg")
+    refused(InputError, "2 outside.*check the points' CRS", scene, tmp_path / "far.gpkg")
+    refused(InputError, "without data.*images that have data", holed, land.points)
     refused(InputError, "no column label", scene, tmp_path / "bare.gpkg")
     refused(InputError, "two classes are needed", scene, tmp_path / "one.gpkg")
     refused(InputError, "this is linear power, not dB", power, land.points)
@@ -519,7 +523,7 @@ def test_classifying_bad_input(land, model, tmp_path, write_scene):
     sections["classify"] = sections["classify"] | {"squares": "shared"}
     (shared / "model.json").write_text(json.dumps(card | {"preset_sections": sections}))
     odd = ("--model", shared, "--stride", 40)
-    refused(ConfigError, "40 pixels does not divide the window of 104", land.scenes[0], *odd)
+    refused(ConfigError, "40 pixels does not divide half the window of 104", land.scenes[0], *odd)
     older = shutil.copytree(model, tmp_path / "older")
     (older / "model.json").write_text(json.dumps(card | {"format": 1}))
     refused(InputError, "a model of format 1", land.scenes[0], "--model", older)

@@ -204,7 +204,7 @@ class MiningParams(BaseModel):
         Raises
         ------
         ConfigError
-            If the step is longer than a window, or squares are shared and it does not divide one.
+            If the step is longer than a window; if squares are shared and it does not divide half.
         """
         size = self.patches.size_px
         if stride_px > size:
@@ -213,10 +213,10 @@ class MiningParams(BaseModel):
                 where=where,
                 remedy=f"take {size // 2}",
             )
-        if self.classify.squares == "shared" and size % stride_px:
+        if self.classify.squares == "shared" and size % (2 * stride_px):
             raise ConfigError(
-                f"a step of {stride_px} pixels does not divide the window of {size}, of which "
-                "shared squares are made",
+                f"a step of {stride_px} pixels does not divide half the window of {size}, which is "
+                "the side of shared squares",
                 where=where,
                 remedy=f"take {size // 2}",
             )

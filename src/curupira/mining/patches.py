@@ -46,6 +46,15 @@ class Dropped:
         """All of them."""
         return self.outside + self.edge + self.missing
 
+    @property
+    def remedy(self) -> str:
+        """What helps against the most frequent reason."""
+        if self.missing >= max(self.outside, self.edge):
+            return "take images that have data around the points"
+        if self.edge > self.outside:
+            return "set points farther from the edges of the scenes, or take wider scenes"
+        return "check the points' CRS and the scenes"
+
 
 def read_points(
     layer: gpd.GeoDataFrame, *, where: str, area: BaseGeometry | None = None
@@ -113,8 +122,9 @@ def _labels(column: pd.Series, where: str) -> pd.Series:
     numbers = pd.to_numeric(column, errors="coerce")
     bad = column[~numbers.isin([0, 1])]
     if len(bad):
+        first = "nothing" if pd.isna(bad.iloc[0]) else f"{bad.iloc[0]}"
         raise InputError(
-            f"{len(bad)} of {len(column)} points have no label 0 or 1 (the first: {bad.iloc[0]!r})",
+            f"{len(bad)} of {len(column)} points have no label 0 or 1 (the first: {first})",
             where=where,
             remedy="label every point: 1 for mines, 0 for other land",
         )

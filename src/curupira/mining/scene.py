@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -26,6 +27,9 @@ _DB_RANGE = (-45.0, 5.0)
 _LINEAR_MAX = 3.0
 #: How far a pixel may be from the size that the model was made for.
 _PIXEL_TOLERANCE = 0.01
+#: Images are kept in pieces of whole multiples of so many pixels. The windows at a place shift by
+#: less than that, so that each side lies in one, in the next, or in both: nine pieces.
+_PIECE_PX, _PIECES = 64, 9
 _DATES = "give --scene once for each date of a year; they become one composite"
 _REMEDIES = {
     "stream": "give --streams FILE",
@@ -207,6 +211,28 @@ def read_bands(scene: RadarScene, window: Window, params: BandParams) -> FloatAr
     extra: dict[str, FloatArray] = {name: scene.extra[name](outer) for name in params.others}
     inner = window.relative_to(outer).slices
     return band_stack(vv, vh, params, extra)[(slice(None), *inner)]
+
+
+def remembering(scene: RadarScene) -> RadarScene:
+    """The same image, read in pieces that are kept: for many windows near each other, in turn."""
+
+    @lru_cache(maxsize=_PIECES)
+    def piece(window: Window) -> tuple[FloatArray, FloatArray]:
+        return scene.read(window)
+
+    def read(window: Window) -> tuple[FloatArray, FloatArray]:
+        whole = scene.window
+        outer = Window(
+            window.y0 // _PIECE_PX * _PIECE_PX,
+            min(-(-window.y1 // _PIECE_PX) * _PIECE_PX, whole.y1),
+            window.x0 // _PIECE_PX * _PIECE_PX,
+            min(-(-window.x1 // _PIECE_PX) * _PIECE_PX, whole.x1),
+        )
+        inner = window.relative_to(outer).slices
+        vv, vh = piece(outer)
+        return vv[inner], vh[inner]
+
+    return replace(scene, read=read)
 
 
 def incomplete(bands: FloatArray) -> npt.NDArray[np.bool_]:

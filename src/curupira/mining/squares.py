@@ -37,20 +37,21 @@ def squares_of(
         Squares that share at least this part of their area become one.
     squares
         "quarters": four of each window, as the paper; "whole": the window itself; "shared": every
-        square of a step's side, with the mean log odds of the windows over it. A mine fills all
-        windows over its own square, and only some of those over the square beside it.
+        square of half a window's side, with the mean log odds of the windows that hold it whole,
+        weighted by how near to a window's middle it lies (a triangle, 0 where it sticks out). A
+        mine fills all windows over its own square, and only some of those over the square beside.
 
     Returns
     -------
     GeoDataFrame
-        In the scene's CRS, side half a window, a window or a step: ``probability`` (highest of the
-        windows that made the square; "shared": of them all) and ``n_windows`` (how many), most
-        probable first.
+        In the scene's CRS, side half a window or a window: ``probability`` (highest of the windows
+        that made the square; "shared": of them all) and ``n_windows`` (how many), most probable
+        first.
 
     Raises
     ------
     ConfigError
-        If squares are shared and the step does not divide the window.
+        If squares are shared and the step does not divide half a window.
     """
     if squares == "shared":
         return _shared(found, threshold)
@@ -75,26 +76,35 @@ def squares_of(
 def _shared(found: WindowMap, threshold: float) -> gpd.GeoDataFrame:
     p = np.clip(found.probability.astype(np.float64), _CERTAIN, 1 - _CERTAIN)
     odds = np.log(p / (1 - p))
-    across, rest = divmod(found.size_px, found.stride_px)
+    steps, rest = divmod(found.size_px, 2 * found.stride_px)
     if rest:
         raise ConfigError(
-            f"a step of {found.stride_px} pixels does not divide the window of {found.size_px}",
+            f"a step of {found.stride_px} pixels does not divide half the window of "
+            f"{found.size_px}",
             where="squares",
             remedy='take half the window, or squares = "quarters"',
         )
-    rows, columns = odds.shape
-    total = np.zeros((rows + across - 1, columns + across - 1))
-    count = np.zeros(total.shape, dtype=np.int64)
-    for down in range(across):
-        for right in range(across):
-            place = np.s_[down : down + rows, right : right + columns]
-            total[place] += np.nan_to_num(odds)
-            count[place] += ~np.isnan(odds)
-    probability = 1 / (1 + np.exp(-total / np.maximum(count, 1)))
+    # A square begins at every ``steps``-th window; those that hold it whole begin up to ``steps``
+    # before it.
+    shape = tuple((n - 1) // steps + 2 for n in odds.shape)
+    padded = np.full([n * steps + 1 for n in shape], np.nan)
+    padded[steps : steps + odds.shape[0], steps : steps + odds.shape[1]] = odds
+    total, weights = np.zeros(shape), np.zeros(shape)
+    count = np.zeros(shape, dtype=np.int64)
+    for down in range(steps + 1):
+        for right in range(steps + 1):
+            seen = padded[down::steps, right::steps][: shape[0], : shape[1]]
+            # In steps from the square's middle; half a window away the weight would be 0.
+            weight = (steps - abs(down - steps / 2)) * (steps - abs(right - steps / 2))
+            known = ~np.isnan(seen)
+            total += np.where(known, weight * seen, 0)
+            weights += weight * known
+            count += known
+    probability = 1 / (1 + np.exp(-total / np.where(count, weights, 1)))
     row, column = np.nonzero((count > 0) & (probability > threshold))
     order = np.argsort(-probability[row, column], kind="stable")
     row, column = row[order], column[order]
-    side = found.stride_px * found.scene.affine.a
+    side = found.size_px * found.scene.affine.a / 2
     left, top = found.scene.affine.c + column * side, found.scene.affine.f - row * side
     return gpd.GeoDataFrame(
         {"probability": probability[row, column], "n_windows": count[row, column]},

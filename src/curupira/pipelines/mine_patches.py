@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -94,21 +94,15 @@ def make_patches(
     with fresh_folder(out, RECIPE, force=force) as folder:
         rows: list[dict[str, Any]] = []
         sample: list[Patch] = []
-        for number, scene in enumerate(opened, start=1):
-            for patch in extract(scene, labelled, params.bands, params.patches, dropped):
-                rows.append(_write_patch(folder, patch, scene.day, params))
-                if sum(p.label == patch.label for p in sample) < _SHEET_ROWS:
-                    sample.append(patch)
-            report(number, len(opened), f"scenes, {len(rows)} patches")
+        days = {scene.name: scene.day for scene in opened}
+        for patch in _cut(opened, labelled, params, dropped, report):
+            rows.append(_write_patch(folder, patch, days[patch.scene], params))
+            alike = [p for p in sample if p.label == patch.label]
+            if len(alike) < _SHEET_ROWS and all(p.point != patch.point for p in alike):
+                sample.append(patch)
         index = _index(rows, dropped, str(points))
         index.to_parquet(folder / INDEX)
-        summary = PatchSummary(
-            mines=int((index["label"] == 1).sum()),
-            others=int((index["label"] == 0).sum()),
-            points=int(index["point"].nunique()),
-            scenes=int(index["scene"].nunique()),
-            dropped=dropped,
-        )
+        summary = _summary(index, dropped)
         _draw(folder, sample, params, opened, labelled)
         recipe = {
             "format": FORMAT,
@@ -119,6 +113,32 @@ def make_patches(
         }
         write_atomic(folder / RECIPE, (json.dumps(recipe, indent=2) + "\n").encode())
     return summary
+
+
+def _cut(
+    scenes: list[RadarScene],
+    points: gpd.GeoDataFrame,
+    params: MiningParams,
+    dropped: Dropped,
+    report: Report,
+) -> Iterator[Patch]:
+    """All patches of the first point, then of the next: composites share what they read there."""
+    placed = {crs: points.to_crs(crs) for crs in {str(scene.grid.crs) for scene in scenes}}
+    for number in range(len(points)):
+        for scene in scenes:
+            point = placed[str(scene.grid.crs)].iloc[[number]]
+            yield from extract(scene, point, params.bands, params.patches, dropped)
+        report(number + 1, len(points), "points")
+
+
+def _summary(index: gpd.GeoDataFrame, dropped: Dropped) -> PatchSummary:
+    return PatchSummary(
+        mines=int((index["label"] == 1).sum()),
+        others=int((index["label"] == 0).sum()),
+        points=int(index["point"].nunique()),
+        scenes=int(index["scene"].nunique()),
+        dropped=dropped,
+    )
 
 
 def read_aoi(path: Path | None) -> BaseGeometry | None:
@@ -167,16 +187,16 @@ def _index(rows: list[dict[str, Any]], dropped: Dropped, where: str) -> gpd.GeoD
     why = f"{dropped.outside} outside, {dropped.edge} at an edge, {dropped.missing} without data"
     if not rows:
         raise InputError(
-            f"no point lies well inside a scene ({why})",
+            f"no patch can be cut ({why})",
             where=where,
-            remedy="check the points' CRS and the scenes",
+            remedy=dropped.remedy,
         )
     index = gpd.GeoDataFrame(rows, geometry="geometry", crs=LONLAT)
     if set(index["label"]) != {0, 1}:
         raise InputError(
             f"only label {rows[0]['label']} is left ({why})",
             where=where,
-            remedy="add points of the other class inside the scenes",
+            remedy=f"add points of the other class, or {dropped.remedy}",
         )
     return index
 

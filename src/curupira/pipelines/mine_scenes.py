@@ -26,6 +26,7 @@ from curupira.mining.scene import (
     check_grid,
     check_scale,
     decibels,
+    remembering,
 )
 from curupira.pipelines.mine_land import add_land
 from curupira.sources.files import open_raster, raster_grid
@@ -107,6 +108,9 @@ def _composites(scenes: Sequence[RadarScene], dates: int, number: int) -> list[R
             remedy="give --scene once for each date of a year, as many as the preset's dates",
         )
     ordered = sorted(scenes, key=lambda scene: scene.day or date.min)
+    if number > 1:
+        # Every point is cut out of many composites, which share their dates.
+        ordered = [remembering(scene) for scene in ordered]
     made = [composite(evenly(ordered, dates))]
     if len(ordered) == dates:
         return made
