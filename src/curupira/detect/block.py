@@ -89,6 +89,7 @@ def block_layers(
     distance_m: npt.NDArray[np.floating] | None = None,
     forest: BoolArray | None = None,
     frozen: FloatArray | None = None,
+    inner: Window | None = None,
 ) -> Layers:
     """Warning layers of a block for one detection date.
 
@@ -108,6 +109,8 @@ def block_layers(
     frozen
         State of an earlier day (``frozen.freeze``) that all images, of the detection period and
         one orbit, are compared with; None: the method.
+    inner
+        Window in the block's own pixels that layers are wanted of; None: the block.
 
     Raises
     ------
@@ -123,7 +126,14 @@ def block_layers(
     filtered first (the Quegan-Yu factor still over all images); the season is then fitted to, and
     taken out of, the unfiltered learning and the filtered detection images together.
     """
-    shape = block.vh.shape[1:]
+    whole = Window(0, block.vh.shape[1], 0, block.vh.shape[2])
+    inner = inner or whole
+    # Only the local anomaly looks at all of the halo: what comes after it is done for less.
+    near = inner.grow(params.halo - params.screen.reach, whole)
+    shape, place = near.shape, (..., *near.slices)
+    distance_m = None if distance_m is None else distance_m[place]
+    forest = None if forest is None else forest[place]
+    frozen = None if frozen is None else frozen[place]
     drop = np.broadcast_to(threshold_db(distance_m, params.threshold), shape)
     reference = np.full(shape, np.nan, dtype=np.float32)
     found = Exceedance(
@@ -135,8 +145,8 @@ def block_layers(
     said: list[tuple[npt.NDArray[np.int32], FloatArray]] = []
     views: list[tuple[Deviation, npt.NDArray[np.int32], bool]] = []
     for images, learning in _sets(block, on, params, frozen is not None):
-        lia = None if block.lia_deg is None else block.lia_deg[images]
-        vh, rough = _screened(block.vh[in_place(images)], block, learning, params)
+        lia = None if block.lia_deg is None else block.lia_deg[images][place]
+        vh, rough = _screened(block.vh[in_place(images)], block, learning, near, params)
         times = block.times[images]
         if frozen is None:
             part = one_baseline(vh, times, learning, lia, params, rough)
@@ -146,7 +156,7 @@ def block_layers(
         other = exceedance(part.db, part.reference_db, drop, days)
         reference, found = _merge(reference, found, part.reference_db, other)
         if part.ratio is not None:
-            said.append((days, _with_vv(part, block, images, learning, lia, params)))
+            said.append((days, _with_vv(part, block, images, learning, lia, near, params)))
             if params.shadow.shadow == "reconstructed" and block.looks_east is not None:
                 views.append((_deviation(part), days, bool(block.looks_east[images[0]])))
     score = confidence(found.n_alerts)
@@ -165,7 +175,7 @@ def block_layers(
         reference_db=reference,
         threshold_db=np.array(drop),
         confidence=score,
-    )
+    ).crop(inner.relative_to(near))
 
 
 def _sets(
@@ -181,11 +191,15 @@ def _sets(
 
 
 def _screened(
-    power: Stack, block: StackBlock, learning: BoolArray, params: DetectParams
+    power: Stack, block: StackBlock, learning: BoolArray, near: Window, params: DetectParams
 ) -> tuple[Stack, FloatArray | None]:
-    """Images without their local anomaly, and forest's roughness, where the preset asks for it."""
+    """Images without their local anomaly, and forest's roughness, where the preset asks for it.
+
+    In the window ``near`` of the block.
+    """
+    place = (..., *near.slices)
     if params.screen.screen == "none":
-        return power, None
+        return power[place], None
     screened = screen_images(
         power,
         learning,
@@ -193,7 +207,7 @@ def _screened(
         background=block.background,
         origin=block.origin,
     )
-    return screened.power, screened.roughness_db
+    return screened.power[place], screened.roughness_db[place]
 
 
 def _with_vv(
@@ -202,6 +216,7 @@ def _with_vv(
     images: npt.NDArray[np.intp],
     learning: BoolArray,
     lia_deg: FloatArray | None,
+    near: Window,
     params: DetectParams,
 ) -> FloatArray:
     """Add what VV says, where it was measured, by its weight; verify with both."""
@@ -209,7 +224,7 @@ def _with_vv(
     weight = np.float32(params.evidence.evidence_vv_weight)
     if block.vv is None or not params.needs_vv:
         return ratio
-    power, rough = _screened(block.vv[in_place(images)], block, learning, params)
+    power, rough = _screened(block.vv[in_place(images)], block, learning, near, params)
     vv = one_baseline(power, block.times[images], learning, lia_deg, params, rough)
     ratio = ratio + weight * np.nan_to_num(cast(FloatArray, vv.ratio), nan=0.0)
     if params.verify.verify == "none":

@@ -111,8 +111,9 @@ def _by_blocks(
             params,
             distance_m=None if distance is None else distance[outer.slices],
             forest=None if forest is None else forest[outer.slices],
+            inner=window.relative_to(outer),
         )
-        return window, part.crop(window.relative_to(outer))
+        return window, part
 
     layers: dict[str, npt.NDArray[np.generic]] = {}
     with executor() as run:

@@ -126,13 +126,12 @@ def _filter(
     slot = np.where(kept, np.cumsum(kept) - 1, -1)
     out = np.empty((int(kept.sum()), height, width), np.float32)
     factor = np.empty((height, width), np.float32)
-    if kind == "box":
-        _box_strips(flat, window, starts, columns, slot, out, factor)
-    elif window == 5:
+    if (kind, window) == ("median", 5):
         _median5_strips(flat, starts, columns, median_network(25), slot, out, factor)
     else:
-        network = median_network(window * window)
-        _median_strips(flat, window, starts, columns, network, slot, out, factor)
+        box = kind == "box"
+        network = median_network(1 if box else window * window)
+        _window_strips(flat, window, box, starts, columns, network, slot, out, factor)
     return out, factor
 
 
@@ -230,9 +229,10 @@ def _median5_strips(
 
 
 @kernel
-def _median_strips(
+def _window_strips(
     stack: Float32,
     window: int,
+    box: bool,
     starts: Index,
     columns: Index,
     network: Index,
@@ -241,44 +241,12 @@ def _median_strips(
     factor: Float32,
 ) -> None:
     wide()
-    dates = stack.shape[0]
-    height, width = factor.shape
-    halo = window // 2
-    strip = np.empty((window, LANES + 2 * halo), np.float32)
-    wires = np.empty((window * window, LANES), np.float32)
-    work = np.empty((2, LANES), np.float32)
-    sums = np.empty((4, LANES), np.float32)
-    for y in range(height):
-        for first in range(0, width, LANES):
-            x0 = max(min(first, width - LANES), 0)
-            sums[:] = 0
-            for t in range(dates):
-                load_strip(stack[t], width, starts, columns, y, x0, halo, strip)
-                window_median(strip, window, network, wires, work, sums[2])
-                _accumulate(strip[halo, halo:], sums[2], sums[0], sums[1], sums[3])
-                if slot[t] >= 0:
-                    store_strip(sums[3], out[slot[t], y, x0:])
-            _store_factor(sums[0], sums[1], factor[y, x0:])
-
-
-@kernel
-def _box_strips(
-    stack: Float32,
-    window: int,
-    starts: Index,
-    columns: Index,
-    slot: Index,
-    out: Float32,
-    factor: Float32,
-) -> None:
-    wide()
-    dates = stack.shape[0]
     height, width = factor.shape
     halo = window // 2
     strips = (width + LANES - 1) // LANES
     strip = np.empty((window, LANES + 2 * halo), np.float32)
-    column = np.empty(LANES + 2 * halo, np.float32)
-    valid = np.empty(LANES + 2 * halo, np.float32)
+    wires = np.empty((window * window, LANES), np.float32)
+    work = np.empty((3, LANES + 2 * halo), np.float32)
     expected, kept = scratch(LANES), scratch(LANES)
     total = scratch(strips * LANES).reshape(strips, LANES)
     count = scratch(strips * LANES).reshape(strips, LANES)
@@ -286,11 +254,14 @@ def _box_strips(
         total[:] = 0
         count[:] = 0
         # Along the row within each date, as in `filter_pair`.
-        for t in range(dates):
+        for t in range(stack.shape[0]):
             for s in range(strips):
                 x0 = max(min(s * LANES, width - LANES), 0)
                 load_strip(stack[t], width, starts, columns, y, x0, halo, strip)
-                window_mean(strip, window, column, valid, expected)
+                if box:
+                    window_mean(strip, window, work, expected)
+                else:
+                    window_median(strip, window, network, wires, work, expected)
                 _accumulate(strip[halo, halo:], expected, total[s], count[s], kept)
                 if slot[t] >= 0:
                     store_strip(kept, out[slot[t], y, x0:])

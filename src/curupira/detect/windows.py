@@ -170,21 +170,31 @@ def repair_median5(
 
 
 @piece
-def window_mean(strip: Float32, window: int, column: Float32, valid: Float32, out: Float32) -> None:
-    """NaN-aware means of one row of windows: columns first, then across."""
+def window_mean(strip: Float32, window: int, work: Float32, out: Float32) -> None:
+    """NaN-aware means of one row of windows: columns first, then across.
+
+    ``work``: three rows as long as those of the strip, overwritten.
+    """
     wide()
-    column[:] = 0
-    valid[:] = 0
+    column, valid, count = work[0], work[1], work[2]
+    for i in range(strip.shape[1]):
+        column[i] = np.float32(0)
+        valid[i] = np.float32(0)
     for r in range(window):
+        row = strip[r]
         for i in range(strip.shape[1]):
-            value = strip[r, i]
+            value = row[i]
             present = not np.isnan(value)
             column[i] += value if present else np.float32(0)
             valid[i] += np.float32(1) if present else np.float32(0)
     for lane in range(LANES):
-        total = np.float32(0)
-        count = np.float32(0)
-        for c in range(window):
-            total += column[lane + c]
-            count += valid[lane + c]
-        out[lane] = total / count if count > np.float32(0) else np.float32(np.nan)
+        out[lane] = column[lane]
+        count[lane] = valid[lane]
+    for c in range(1, window):
+        beside, known = column[c:], valid[c:]
+        for lane in range(LANES):
+            out[lane] += beside[lane]
+            count[lane] += known[lane]
+    for lane in range(LANES):
+        n = count[lane]
+        out[lane] = out[lane] / n if n > np.float32(0) else np.float32(np.nan)

@@ -158,8 +158,8 @@ def detect_block(task: Task) -> BlockResult:
     block = replace(read_block(detector, images, outer, codes=codes), background=background)
     state = None if task.frozen is None else task.frozen.read(outer)
     layers = block_layers(
-        block, task.day, params, distance_m=distance, forest=forest, frozen=state
-    ).crop(inner)
+        block, task.day, params, distance_m=distance, forest=forest, frozen=state, inner=inner
+    )
     observed = layers.n_alerts != NOT_OBSERVED
     monitored = trimmed & ~task.sar_mask
     return BlockResult(
