@@ -14,6 +14,7 @@ import argparse
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -80,16 +81,18 @@ class Stack:
 
 
 def screened(
-    district: District, params: DetectParams, band: str
+    district: District, params: DetectParams, band: str, since: date | None = None
 ) -> tuple[list[Acquisition], npt.NDArray[np.bool_], FloatArray, FloatArray | None]:
-    """Images of a band from two years before the first detection period of the watch on.
+    """Images of a band from two years before the first detection period of a year of watch on.
 
     Which of them are of these two years, their screened power ``(time, y, x)``, and the roughness.
+    The year begins with ``since``; None: with the watch.
     """
     known = group_acquisitions(district.scenes)
-    since = district.opened.monitor.algorithm.monitor_since
+    since = since or district.opened.monitor.algorithm.monitor_since
     first = add_months(since, -params.period.detection_months)
-    used = [a for a in known if a.day >= add_months(first, -params.period.learning_months)]
+    begin, end = add_months(first, -params.period.learning_months), add_months(since, 12)
+    used = [a for a in known if begin <= a.day <= end]
     learning = np.array([a.day < first for a in used])
     window, forest = monitored(district)
     power = np.full((len(used), *window.shape), np.nan, dtype=np.float32)
@@ -110,11 +113,11 @@ def monitored(district: District) -> tuple[Window, npt.NDArray[np.bool_]]:
     return window, detector.masks.read_zones(window) == MONITORED
 
 
-def stack_of(district: District, params: DetectParams) -> Stack:
-    """Learn from the two years before the first detection period of the watch."""
+def stack_of(district: District, params: DetectParams, since: date | None = None) -> Stack:
+    """Learn from the two years before the first detection period of a year of watch."""
     parts = {}
     for band in ("vh", "vv"):
-        used, learning, power, rough = screened(district, params, band)
+        used, learning, power, rough = screened(district, params, band, since)
         orbit, scene = used[0].relative_orbit, used[0].scenes[0].scene_id
         lia = district.images.read(orbit, scene, "lia", monitored(district)[0])
         times = np.array([naive_utc(a.acquired) for a in used], dtype="datetime64[ns]")

@@ -107,11 +107,15 @@ class District:
 
     @classmethod
     def simulate(
-        cls, folder: Path, *, seed: int, scenario: str, size_km: float, revisit_days: int
+        cls, folder: Path, *, seed: int, scenario: str, monitored_years: int = 1, **asked: Any
     ) -> District:
         """Simulate one; ``folder`` gets masks, truth and ``monitor.toml``."""
         district = simulate_district(
-            size_km=size_km, years=4, revisit_days=revisit_days, seed=seed, scenario=scenario
+            years=3 + monitored_years,
+            monitored_months=12 * monitored_years,
+            seed=seed,
+            scenario=scenario,
+            **asked,
         )
         folder.mkdir(parents=True, exist_ok=True)
         write_area(folder / AREA, district)
