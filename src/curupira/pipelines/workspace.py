@@ -20,7 +20,7 @@ from curupira.grid import check_area, make_grid
 from curupira.pipelines.simulate import Radiometry, simulate_workspace
 from curupira.progress import Report, silent
 from curupira.sources.profiles import Profile
-from curupira.sources.vector import read_area
+from curupira.sources.vector import read_area, split_layer
 
 
 def create(
@@ -48,10 +48,11 @@ def create(
     refuse_existing(folder)
     presets.load(preset)
     _check_profile(source or {})
-    if not area_file.is_file():
+    file, _ = split_layer(area_file)
+    if not file.is_file():
         raise ConfigError("no such file", where=area_file, remedy="give --area a vector file")
     copy = folder / "area.geojson"
-    own = copy.exists() and copy.samefile(area_file)
+    own = copy.exists() and copy.samefile(file)
     if copy.exists() and not own:
         raise ConfigError(
             "there is another area file here already",

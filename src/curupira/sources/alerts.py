@@ -21,7 +21,7 @@ from shapely.geometry.base import BaseGeometry
 from curupira.archives import check_zip
 from curupira.errors import ConfigError, InputError
 from curupira.grid import LONLAT, project
-from curupira.sources.vector import read_vector
+from curupira.sources.vector import read_vector, split_layer
 from curupira.units import FLAG_EPOCH
 
 #: How a raster holds its days: RADD = status 2/3 and YYDOY in two bands; GFW = confidence and days
@@ -90,7 +90,7 @@ def read_alerts(
     InputError
         If the file is unreadable, unsafe, or its days are none.
     """
-    if not path.is_file():
+    if not split_layer(path)[0].is_file():
         raise ConfigError("no such file", where=path, remedy="give --reference an alert file")
     if path.suffix.lower() in (".tif", ".tiff", ".vrt"):
         frame = _read_raster(path, area, code)
@@ -125,7 +125,7 @@ def _read_polygons(path: Path, date_field: str) -> gpd.GeoDataFrame:
 
 
 def _layers(path: Path) -> gpd.GeoDataFrame:
-    """All layers of a zip archive that have a geometry, else the file's first layer."""
+    """All layers of a zip archive that have a geometry, else the file's one layer."""
     if path.suffix.lower() != ".zip":
         return read_vector(path)
     check_zip(path)
