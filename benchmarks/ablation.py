@@ -66,6 +66,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "detection period of 2 months": {"detection_months": 2},
     "pixels from 4.5 nats alone": {"evidence_issue": 4.5},
     "without the screening": {"screen": "none"},
+    "without the roughness of forest": {"evidence_patch_weight": 0.0},
     "season fitted as well": {"season": "harmonic"},
 }  # fmt: skip
 
@@ -266,7 +267,8 @@ def main() -> None:
         for name, changes in VARIANTS.items():
             preset = presets.load("curupira").replace(**changes)
             params = DetectParams.from_preset(preset)
-            key = params.screen, params.season, params.period
+            patch = params.evidence.evidence_patch_weight
+            key = params.screen, params.season, params.period, patch
             if key not in stacks:
                 stacks[key] = stack_of(district, params)
             frame = pd.DataFrame(observe(district, stacks[key], preset))
