@@ -16,6 +16,7 @@ import argparse
 import json
 import resource
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,8 @@ from full_scene import PIXEL_M, kernels_alone, machine
 RESULT = Path(__file__).parent / "results" / "scene_regions.json"
 
 
-def measure(workspace: Workspace, regions: int) -> dict[str, Any]:
-    """Time of regions of the newest acquisition: one thread, two, and more and more regions."""
+def opened(workspace: Workspace) -> tuple[Task, Window]:
+    """A task of the newest acquisition, yet without a window, and the window that it covers."""
     store = Store.open(workspace.monitor.store.url, base=workspace.folder, create=False)
     with store, store.reading() as session:
         known = group_acquisitions([row.scene for row in held(session) if row.accepted])
@@ -53,26 +54,36 @@ def measure(workspace: Workspace, regions: int) -> dict[str, Any]:
     newest = known[-1]
     _, chosen = select_images(newest, known, detector.params)
     stack = tuple(usable_image(a, detector) for a in chosen)
-    area = bounding_window(footprint(newest, detector.grid), detector.grid)
-    windows = list(cut(detector, stack, area))
+    nowhere = Window(0, 0, 0, 0)
+    task = Task(detector, stack, newest.day, nowhere, np.zeros(nowhere.shape, dtype=bool))
+    return task, bounding_window(footprint(newest, detector.grid), detector.grid)
+
+
+def within(task: Task, window: Window) -> Task:
+    """The task for a window, of which nothing was warned of before."""
+    return replace(task, window=window, sar_mask=np.zeros(window.shape, dtype=bool))
+
+
+def measure(workspace: Workspace, regions: int) -> dict[str, Any]:
+    """Time of regions of the newest acquisition: one thread, two, and more and more regions."""
+    blank, area = opened(workspace)
+    stack = blank.images
+    windows = list(cut(blank.detector, stack, area))
     inner = [
         w
         for w in windows
         if w.y0 > area.y0 and w.y1 < area.y1 and w.x0 > area.x0 and w.x1 < area.x1
     ]
 
-    def task(window: Window) -> Task:
-        return Task(detector, stack, newest.day, window, np.zeros(window.shape, dtype=bool))
-
     y, x = inner[0].y0, inner[0].x0
-    detect_region(task(Window(y, y + 130, x, x + 130)))  # compile, or load the compiled
+    detect_region(within(blank, Window(y, y + 130, x, x + 130)))  # compile, or load the compiled
     before = kernels_alone(1, len(stack), 7)
     rows = []
     for threads, count in [(1, regions), *((2, n) for n in (1, 2, regions, 2 * regions))]:
         chosen_windows = inner[:count]
         wall, cpu = time.perf_counter(), time.process_time()
         with executor(workers=threads) as run:
-            for region in run(detect_region, map(task, chosen_windows)):
+            for region in run(detect_region, [within(blank, w) for w in chosen_windows]):
                 del region
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         work = sum(w.shape[0] * w.shape[1] for w in chosen_windows) * len(stack)

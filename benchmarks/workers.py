@@ -1,0 +1,150 @@
+"""The same regions by threads, by local Dask workers, and by workers of a scheduler over TCP.
+
+Run: python benchmarks/workers.py WORKSPACE [--side 6]
+
+WORKSPACE is one that ``full_scene.py --keep`` has filled. Of each way: clock, CPU time and bytes
+read by all processes that work, seconds of a task, and whether the results are the same bits. The
+scheduler and its two workers are processes of their own, started by Dask's command line. Then the
+same by tasks of one and of two by two chunks.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+os.environ["OMP_NUM_THREADS"] = "1"
+# For workers, which load these scripts as modules.
+os.environ["PYTHONPATH"] = os.pathsep.join([sys.path[0], os.environ.get("PYTHONPATH", "")])
+
+import argparse
+import hashlib
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from distributed import Client, get_client
+
+from curupira.blocks import Window, executor, split
+from curupira.config import Workspace
+from curupira.pipelines.warn import BlockResult, Task, detect_region
+from full_scene import bytes_read, machine
+from scene_regions import opened, within
+
+RESULT = Path(__file__).parent / "results" / "workers.json"
+CHUNK = 512
+
+
+def work(task: Task) -> tuple[str, float]:
+    """Digest of a region's results, and CPU seconds of the thread that made them."""
+    started = time.thread_time()
+    digest = hashlib.sha256()
+    for block in detect_region(task):
+        add(digest, block)
+    return digest.hexdigest(), time.thread_time() - started
+
+
+def add(digest: Any, block: BlockResult) -> None:
+    """Add all arrays of a result to a digest."""
+    for part in (block.layers, block.seen, block.pixels):
+        for field in fields(part):
+            values = getattr(part, field.name)
+            if isinstance(values, np.ndarray):
+                digest.update(np.ascontiguousarray(values).tobytes())
+
+
+@contextmanager
+def two_workers_over_tcp() -> Iterator[str]:
+    """A scheduler and two workers, started as on other machines."""
+    address = "tcp://127.0.0.1:18786"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    program = [sys.executable, "-m", "dask"]
+    one = [*program, "worker", address, "--nthreads", "1", "--no-dashboard", "--no-nanny"]
+    started = [
+        subprocess.Popen([*program, "scheduler", "--port", "18786", "--no-dashboard"], **quiet),
+        subprocess.Popen(one, **quiet),
+        subprocess.Popen(one, **quiet),
+    ]
+    try:
+        with Client(address, timeout="60s") as client:
+            client.wait_for_workers(2, timeout=60)
+        yield address
+    finally:
+        for process in reversed(started):
+            process.terminate()
+            process.wait()
+
+
+def spent() -> tuple[float, int]:
+    """CPU seconds and bytes read of this process."""
+    return time.process_time(), bytes_read(os.getpid())
+
+
+def of_all(scheduler: str) -> dict[Any, tuple[float, int]]:
+    """The same of all processes that work."""
+    found: dict[Any, tuple[float, int]] = get_client().run(spent) if scheduler else {0: spent()}
+    return found
+
+
+def measure(tasks: list[Task], scheduler: str, workers: int) -> dict[str, Any]:
+    """Work the tasks off; before, small ones, so that every worker has its kernels."""
+    small = [
+        within(t, Window(w.y0, w.y0 + 130, w.x0, w.x0 + 130)) for t in tasks for w in [t.window]
+    ]
+    with executor(scheduler, workers) as run:
+        list(run(work, small))
+        before, wall = of_all(scheduler), time.perf_counter()
+        done = list(run(work, tasks))
+        wall, after = time.perf_counter() - wall, of_all(scheduler)
+    return {
+        "scheduler": scheduler,
+        "workers": workers,
+        "tasks": len(tasks),
+        "wall_s": wall,
+        "cpu_s": sum(after[w][0] - before[w][0] for w in after),
+        "read_bytes": sum(after[w][1] - before[w][1] for w in after),
+        "longest_task_cpu_s": max(cpu for _, cpu in done),
+        "digest": hashlib.sha256("".join(d for d, _ in done).encode()).hexdigest(),
+    }
+
+
+def cut(blank: Task, area: Window, chunks: int, side: int) -> list[Task]:
+    """Tasks of n x n chunks, as `regions` cuts them, over so many chunks down and across."""
+    part = Window(area.y0, min(area.y0 + side * CHUNK, area.y1), area.x0, area.x0 + side * CHUNK)
+    halo = blank.detector.params.halo
+    return [within(blank, w) for w in split(part, chunks * CHUNK, -halo)]
+
+
+def main() -> None:
+    """Measure, print, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("workspace", type=Path)
+    parser.add_argument("--side", type=int, default=6, help="chunks down and across")
+    options = parser.parse_args()
+    blank, area = opened(Workspace.open(options.workspace))
+    alone = replace(blank, detector=replace(blank.detector, threads=1))
+    rows = []
+    for chunks in (2, 1, 3):
+        tasks = cut(alone, area, chunks, options.side)
+        ways = (
+            [("", 1), ("", 2), ("local:1", 1), ("local:2", 2)] if chunks == 2 else [("local:2", 2)]
+        )
+        found = [measure(tasks, *way) for way in ways]
+        with two_workers_over_tcp() as address:
+            found.append(measure(tasks, address, 2))
+        if len({row["digest"] for row in found}) > 1:
+            raise RuntimeError("results differ")
+        rows += [{"chunks": chunks, **row} for row in found]
+        for row in rows[-len(found) :]:
+            print(json.dumps(row), flush=True)
+    RESULT.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
