@@ -147,7 +147,7 @@ class ClassifyParams(_Section):
     stride_px: int = Field(ge=1, le=512, description=f"Window step, pixels. Source: {_PAPER}.")
     squares: Literal["quarters", "whole", "shared"] = Field(
         description="A hit becomes four squares, the quarters of its window, or one, the window; "
-        f"shared: a square is scored by all windows over it. Source: {_PAPER}."
+        f"shared: a square is scored by all windows that hold it. Source: {_PAPER}."
     )
     merge_overlap: float = Field(
         ge=0.5, le=1, description=f"Squares sharing so much are one. Source: {_PAPER}."
