@@ -20,7 +20,7 @@ from sqlalchemy import select
 
 from curupira.codes import ClosedReason, IntensityClass, RunState, Status, Verdict
 from curupira.deliver.channel import WaitError
-from curupira.errors import ConfigError, DeliveryError, StoreError
+from curupira.errors import ConfigError, DeliveryError
 from curupira.pipelines.delivery import Options, deliver
 from curupira.pipelines.retract import retract
 from curupira.pipelines.review import redraw
@@ -452,7 +452,7 @@ def test_retract_withdraws_and_corrects_every_target_that_had_got_it(tmp_path):
     deliver(workspace, None, at(0))
     with pytest.raises(ConfigError, match="reason"):
         retract(workspace, "run-1", " ", options=at(1))
-    with pytest.raises(StoreError, match="no such run"):
+    with pytest.raises(ConfigError, match="no such run"):
         retract(workspace, "run-9", "why", options=at(1))
     done = retract(workspace, "run-1", "scene was shifted", options=at(1), now=lambda: NOW)
     assert (done.withdrawn, done.told) == (1, ["local"])

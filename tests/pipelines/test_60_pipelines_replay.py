@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from curupira.cli import main
 from curupira.config import Workspace
-from curupira.errors import ConfigError, StoreError
+from curupira.errors import ConfigError
 from curupira.pipelines.replay import replay
 from curupira.pipelines.workspace import write
 from curupira.store import observation as observations
@@ -122,9 +122,11 @@ def test_what_cannot_be_replayed_is_refused(
     builder: ModuleType, played: tuple[Workspace, str, str], tmp_path: Path
 ) -> None:
     workspace, first, _ = played
-    with pytest.raises(StoreError, match="no such run"):
+    with pytest.raises(ConfigError, match="no such run"):
         replay(workspace, "none")
     empty = builder.World(tmp_path, []).workspace(tmp_path / "ws", builder.series(2))
+    assert call("status", "-w", str(empty.folder)).exit_code == 0
+    assert "no run yet" in call("runs", "-w", str(empty.folder)).output
     run_id = builder.play(empty).run_id
     with pytest.raises(ConfigError, match="nothing was evaluated yet"):
         replay(empty)

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from curupira.codes import RunState, SceneState, Verdict, VerdictSource
-from curupira.errors import StoreError
+from curupira.errors import ConfigError
 from curupira.store import DeliveryRow, Store, delivery, observation, review, run, scene
 
 NOW = datetime(2024, 6, 3, tzinfo=UTC)
@@ -65,7 +65,7 @@ def test_a_killed_run_is_marked_by_the_next(store: Store) -> None:
         newest = run.latest(session, state=RunState.FAILED)
         assert newest is not None
         assert newest.run_id == "a"
-        with pytest.raises(StoreError, match="no such run"):
+        with pytest.raises(ConfigError, match="no such run"):
             run.finish(session, "c", state=RunState.DONE, finished_at=NOW)
 
 

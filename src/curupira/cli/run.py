@@ -188,7 +188,10 @@ def runs(
         Store.open(opened.monitor.store.url, base=opened.folder, create=False) as store,
         store.reading() as session,
     ):
-        for row in ledger.history(session, limit=last):
+        rows = ledger.history(session, limit=last)
+        if not rows:
+            say("no run yet: start `curupira run`")
+        for row in rows:
             counts = row.counts or {}
             told = ", ".join(f"{n} {word}" for word, n in sorted(counts.items()) if n)
             note = f": {row.message}" if row.message else ""

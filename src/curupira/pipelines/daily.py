@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version as library_version
 
 from curupira import __version__, logs
-from curupira.blocks import Executor, executor
+from curupira.blocks import Executor, executor, parse_memory
 from curupira.codes import RunState
 from curupira.config import Workspace
 from curupira.cube.archive import Cube
@@ -115,7 +115,9 @@ class Run:
 
     def play(self) -> RunSummary:
         """Find what is pending and, unless this is a dry run, work it off night by night."""
-        preset = self.workspace.preset
+        preset, grid = self.workspace.preset, self.workspace.grid
+        # Found out now, by a dry run too, and not after hours of search and download.
+        parse_memory(self.workspace.monitor.compute.memory)
         with self.store.reading() as session:
             mark = None if self.options.force else sourcing.read_mark(session)
         found = discover(self.workspace, self.now(), mark)
@@ -133,7 +135,7 @@ class Run:
         if self.options.dry_run:
             return self.summary
         products.sweep(self.workspace.folder)
-        cube = Cube.open(self.workspace.cube_path, self.workspace.grid, create=True)
+        cube = Cube.open(self.workspace.cube_path, grid, create=True)
         mask_set = masks.load(self.workspace, self.now())
         self._begin(preset, mask_set)
         try:

@@ -86,9 +86,10 @@ def replay(
     Raises
     ------
     ConfigError
-        If preset or masks are not those of the run any more, or none of its acquisitions stands.
+        If there is no such run, preset or masks are not those of the run any more, or none of its
+        acquisitions stands.
     StoreError
-        If there is no such run, or the store or the cube cannot be read.
+        If the store or the cube cannot be read.
     BusyError
         If a run holds the workspace.
     """

@@ -49,9 +49,7 @@ def retract(
     Raises
     ------
     ConfigError
-        If no reason is given, or the run is retracted already.
-    StoreError
-        If there is no such run.
+        If there is no such run, no reason is given, or the run is retracted already.
     BusyError
         If a run holds the workspace.
     """

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from curupira.codes import RunState
-from curupira.errors import StoreError
+from curupira.errors import ConfigError
 from curupira.store.delivery import SENT
 from curupira.store.tables import DeliveryRow, RunRow
 
@@ -71,7 +71,7 @@ def finish(
 
     Raises
     ------
-    StoreError
+    ConfigError
         If there is no such run.
     """
     row = get(session, run_id)
@@ -89,12 +89,12 @@ def get(session: Session, run_id: str) -> RunRow:
 
     Raises
     ------
-    StoreError
+    ConfigError
         If there is no such run.
     """
     row = session.scalar(select(RunRow).where(RunRow.run_id == run_id))
     if row is None:
-        raise StoreError("no such run", where=run_id, remedy="see: curupira status")
+        raise ConfigError("no such run", where=run_id, remedy="see: curupira runs")
     return row
 
 
