@@ -29,7 +29,7 @@ def district(tmp_path_factory: pytest.TempPathFactory) -> Path:
         size_km=3,
         years=3,
         revisit_days=24,
-        seed=6,
+        seed=12,
         scenario="default",
         preset="deter_r",
     )

@@ -63,7 +63,7 @@ class Served:
         """Let a sensitive place, TI Secreta, cover a corner of a warning; return the place."""
         with self.app.state.site.store.reading() as session:
             west, south, _, north = warnings.query(session, ids=[warning_id])[0].geom.bounds
-        corner = shapely.box(west - 0.002, south, west + 0.0002, north)
+        corner = shapely.box(west - 0.0005, south, west + 0.0002, north)
         frame = gpd.GeoDataFrame({"name": ["TI Secreta"]}, geometry=[corner], crs=4674)
         frame.to_file(self.folder / "secret.geojson")
         named = {"indigenous_territories": "secret.geojson"}
