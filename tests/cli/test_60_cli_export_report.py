@@ -106,7 +106,9 @@ def test_report_writes_one_self_contained_page(curupira, district, issued, tmp_p
     assert curupira("report", "--on", day, "--period", "day", "-o", path, "-w", district) == 0
     html = path.read_text(encoding="utf-8")
     assert issued["warning_id"][0][:8] in html
-    assert "contains modified Copernicus Sentinel data 20" in html
+    # A simulated district: nobody's satellite data.
+    assert "Simulated images, no satellite data" in html
+    assert "Copernicus" not in html
     assert html.count("data:image/png;base64,") >= 6
     assert not re.search(r"(src|href)=.(https?:)?//", html)
     assert list(path.parent.iterdir()) == [path]

@@ -184,6 +184,8 @@ class ReportData:
         The drop t over the area, reduced like the composites, or None.
     data_years
         Years of the Sentinel data used, for the attribution.
+    simulated
+        Whether the images are simulated: there is nobody to attribute them to.
     summary
         The document of ``/api/dashboard`` for the period, or None.
     optical
@@ -208,6 +210,7 @@ class ReportData:
     coverage: Coverage | None
     area: BaseGeometry
     data_years: tuple[int, ...]
+    simulated: bool = False
     composite_before: SarImage | None = None
     composite_after: SarImage | None = None
     chips: tuple[Chip, ...] = ()

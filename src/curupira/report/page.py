@@ -85,6 +85,7 @@ def render(data: ReportData) -> str:
         vh_only=_vh_only(data),
         gap_factor=cadence.GAP_FACTOR,
         years=_years(data.data_years),
+        simulated=data.simulated,
         generated=data.generated_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
 
