@@ -37,6 +37,7 @@ BoolArray = npt.NDArray[np.bool_]
 BlockEngine = Callable[[FloatArray, BoolArray], FloatArray]
 
 #: Windows along the side of a block: 468 x 468 pixels are read at a time with the paper's windows.
+#: Twice as many where the step is a quarter of a window or less: neighbours read their rim again.
 _BLOCK = 8
 #: Patches a call; measured best for ONNX Runtime on CPUs (docs/mining.md).
 _BATCH = 8
@@ -192,7 +193,7 @@ def classify_scene(
     Parameters
     ----------
     scene
-        In metres, with the model's pixel size. Memory is bounded by blocks of 8 x 8 windows.
+        In metres, with the model's pixel size. Memory is bounded by blocks of windows.
     model
         Says bands, filter, size and normalisation.
     stride_px
@@ -241,7 +242,8 @@ def _fill(
     stride = found.stride_px
     plain = by_patch(plain_engine(model), model, stride)
     whole = Window(0, wanted.shape[0], 0, wanted.shape[1])
-    blocks = [b for b in split(whole, _BLOCK) if wanted[b.slices].any()]
+    side = _BLOCK if 4 * stride > found.size_px else 2 * _BLOCK
+    blocks = [b for b in split(whole, side) if wanted[b.slices].any()]
 
     def work(block: Window) -> None:
         image = _read(scene, model, block, stride)

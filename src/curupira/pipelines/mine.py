@@ -194,10 +194,8 @@ def classify(
     rules = model.params.classify
     threshold = rules.threshold if threshold is None else threshold
     stride_px = rules.stride_px if stride_px is None else stride_px
-    images = open_images(
-        scenes, scale, model.params, radiometry=radiometry, streams=streams, dem=dem
-    )
-    scene = _one_image(images)
+    kind: dict[str, Any] = {"radiometry": radiometry, "streams": streams, "dem": dem}
+    scene = _one_image(open_images(scenes, scale, model.params, **kind))
     found = classify_scene(
         scene,
         model,
@@ -207,13 +205,8 @@ def classify(
         engine=block_engine(model, engine, stride_px),
         report=report,
     )
-    cut = squares_of(found, threshold, rules.merge_overlap, rules.squares)
-    squares = drop_lone(cut, rules)
-    tags = {
-        "scene": scene.name,
-        "date": scene.day.isoformat() if scene.day else "",
-        "model": f"{model.card.preset} {model.card.weights_sha256[:12]}",
-    }
+    squares = drop_lone(squares_of(found, threshold, rules.merge_overlap, rules.squares), rules)
+    tags = _tags(scene, model.card)
     if probability is not None:
         _write_map(found, probability, tags)
     write_squares(squares, out, threshold, tags)
@@ -222,6 +215,14 @@ def classify(
         hits=int((found.probability > threshold).sum()),
         squares=len(squares),
     )
+
+
+def _tags(scene: RadarScene, card: ModelCard) -> dict[str, str]:
+    return {
+        "scene": scene.name,
+        "date": scene.day.isoformat() if scene.day else "",
+        "model": f"{card.preset} {card.weights_sha256[:12]}",
+    }
 
 
 def _one_image(images: list[RadarScene]) -> RadarScene:
