@@ -20,7 +20,7 @@ from curupira import presets
 from curupira.cli.main import app
 from curupira.codes import Status
 from curupira.cog import write_cog
-from curupira.config import Workspace
+from curupira.config import Monitor, Workspace, parse, render
 from curupira.errors import ConfigError, InputError, SourceError
 from curupira.mining.card import Normalisation
 from curupira.mining.model import save_model
@@ -210,3 +210,14 @@ def test_what_cannot_be_asked(builder: ModuleType, tmp_path: Path) -> None:
         assert isinstance(done.exception, ConfigError | SystemExit)
         assert message in (done.output + str(done.exception))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["images", "ws"]
+
+
+def test_the_monitor_file_may_leave_the_threshold_out() -> None:
+    text = render(Monitor())
+    assert "# threshold = none" in text
+    assert parse(text) == Monitor()
+    given = text.replace("# threshold = none", "threshold = 0.6")
+    assert parse(given).mining.threshold == 0.6
+    assert parse(render(parse(given))) == parse(given)
+    with pytest.raises(ConfigError, match=r"\[mining\] threshold = 1.5 is refused"):
+        parse(given.replace("0.6", "1.5"))
