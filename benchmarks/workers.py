@@ -63,7 +63,9 @@ def add(digest: Any, block: BlockResult) -> None:
 def two_workers_over_tcp() -> Iterator[str]:
     """A scheduler and two workers, started as on other machines."""
     address = "tcp://127.0.0.1:18786"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    # What Dask has set for the workers before is not theirs.
+    plain = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
+    quiet: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": plain}
     program = [sys.executable, "-m", "dask"]
     one = [*program, "worker", address, "--nthreads", "1", "--no-dashboard", "--no-nanny"]
     started = [

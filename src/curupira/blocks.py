@@ -208,11 +208,15 @@ def _taken(pending: deque[Any]) -> Any:
 
 @contextmanager
 def _client(scheduler: str) -> Iterator[Client]:
+    import dask
     from distributed import Client, LocalCluster
 
     kind, _, rest = scheduler.partition(":")
     if kind == "local" and rest.isdigit() and int(rest) > 0:
         with (
+            # Dask would have the C library return memory after every array, and take it anew: a
+            # quarter of a task's time.
+            dask.config.set({"distributed.nanny.pre-spawn-environ": {}}),
             LocalCluster(  # type: ignore[no-untyped-call]
                 n_workers=int(rest),
                 threads_per_worker=1,

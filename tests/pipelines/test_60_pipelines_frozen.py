@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from odc.geo.geobox import GeoBox
 
+from curupira import presets
+from curupira.blocks import Window, executor
+from curupira.codes import OrbitState
+from curupira.cog import write_cog
+from curupira.cube.archive import Cube
 from curupira.errors import ConfigError
+from curupira.grid import LONLAT, project
 from curupira.pipelines import frozen
 from curupira.pipelines.frozen import candidates
-from curupira.records import group_acquisitions
+from curupira.pipelines.images import Detector
+from curupira.pipelines.masks import MONITORED, OUTSIDE, ZONES, MaskSet
+from curupira.pipelines.regions import regions
+from curupira.pipelines.warn import detect_acquisition
+from curupira.records import Acquisition, Asset, Scene, group_acquisitions
 from curupira.units import flag_days
 
 IMAGES = 14
@@ -108,3 +120,68 @@ def test_presets_with_evidence_are_refused(builder: ModuleType, world: Any, tmp_
     )
     with pytest.raises(ConfigError, match="frozen_days needs"):
         builder.play(workspace)
+
+
+def half_forest(folder: Path, border: int) -> tuple[Detector, list[Acquisition]]:
+    """30 images of 64 x 160 pixels, of which those west of a border are monitored."""
+    rows, columns = 64, 160
+    grid = GeoBox.from_bbox(
+        (500_000, 9_500_000 - 20 * rows, 500_000 + 20 * columns, 9_500_000),
+        crs="EPSG:32721",
+        resolution=20,
+    )
+    cube = Cube.open(folder / "cube", grid, create=True)
+    rng = np.random.default_rng(4)
+    known = []
+    for n in range(30):
+        moment = datetime(2022, 1, 3, 9, 30, tzinfo=UTC) + timedelta(days=24 * n)
+        power = rng.gamma(4.4, 0.04 / 4.4, (rows, columns)).astype(np.float32)
+        with cube.scene_writer(83, f"image_{n}", moment) as writer:
+            writer.write("vh", Window(0, rows, 0, columns), power)
+        scene = Scene(
+            scene_id=f"image_{n}",
+            platform="sentinel-1a",
+            acquired=moment,
+            created=moment,
+            relative_orbit=83,
+            orbit_state=OrbitState.DESCENDING,
+            footprint=project(grid.extent.geom, "EPSG:32721", LONLAT),
+            assets={"vh": Asset("nowhere.tif")},
+        )
+        known.append(Acquisition((scene,)))
+    zones = np.full((1, rows, columns), OUTSIDE, dtype=np.uint8)
+    zones[..., :border] = MONITORED
+    write_cog(folder / ZONES, zones, grid, nodata=None)
+    detector = Detector(
+        grid=grid,
+        preset=presets.load("deter_r"),
+        reader=cube.reader(),
+        masks=MaskSet(folder, {"has_distance": False}),
+        config_hash="",
+        tile_px=64,
+        memory=100_000_000,
+        threads=1,
+    )
+    return detector, known
+
+
+def test_a_state_reaches_as_far_beyond_the_forest_as_filters_look(tmp_path: Path) -> None:
+    """Of a region without forest too, where that of its neighbour ends at their common edge."""
+    whole = Window(0, 64, 0, 160)
+    large, known = half_forest(tmp_path, border=120)
+    small = replace(large, memory=1_500_000)
+    assert [w.x0 for w in regions(large, [], whole)] == [0]
+    assert [w.x0 for w in regions(small, [], whole)] == [0, 59, 123]
+    found = []
+    for detector in (large, small):
+        excess = np.full(whole.shape, np.nan, dtype=np.float32)
+
+        def keep(window: Window, layers: Any, _: Any, into: np.ndarray[Any, Any] = excess) -> None:
+            into[window.slices] = layers.excess_db
+
+        with executor(workers=1) as run:
+            state = frozen.ensure(tmp_path, detector, known[-1], known, str(detector.memory), run)
+            detect_acquisition(detector, known[-1], known[-3:], [], run, keep, state)
+        found.append(excess)
+    assert np.isfinite(found[0][:, :120]).all()
+    np.testing.assert_array_equal(*found)

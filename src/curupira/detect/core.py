@@ -69,13 +69,8 @@ def stable_images(
         (kept, y, x) linear gamma0, and (y, x) dB. From codes both are what the decoded stack
         gives but for rounding (1e-5 dB): no logarithm is taken.
     """
-    dates, height, width = stack.shape
-    codes = stack.dtype == np.uint16
+    _, height, width = stack.shape
     span = max(width, LANES)
-    if width < LANES:
-        blank = ((0, 0), (0, 0), (0, LANES - width))
-        stack = np.pad(stack, blank, constant_values=0 if codes else np.nan)
-    flat = np.ascontiguousarray(stack, dtype=np.uint16 if codes else np.float32)
     design, used, gram = normal_equations(years, fit)
     images = np.flatnonzero(learned)
     rows = border_index(height, _HALO, height + 1 + 2 * _HALO)
@@ -84,8 +79,8 @@ def stable_images(
     factor = np.ones((height, span), np.float32)
     level = np.full((height, span), np.nan, np.float32)
     _core(
-        flat.reshape(dates, height * span),
-        CODES if codes else POWER,
+        _flat(stack, span),
+        CODES if stack.dtype == np.uint16 else POWER,
         width,
         design,
         used,
@@ -105,6 +100,16 @@ def stable_images(
     for image in out if quegan_yu else ():
         np.multiply(image, factor, out=image)
     return out[:, :, :width], level[:, :width]
+
+
+def _flat(stack: Stack, span: int) -> Stack:
+    """(t, pixel) codes or float32, rows made as wide as ``span`` with missing pixels."""
+    codes = stack.dtype == np.uint16
+    blank = ((0, 0), (0, 0), (0, span - stack.shape[2]))
+    if blank[2][1]:
+        stack = np.pad(stack, blank, constant_values=0 if codes else np.nan)
+    flat: Stack = np.ascontiguousarray(stack, dtype=np.uint16 if codes else np.float32)
+    return flat.reshape(len(flat), -1)
 
 
 def _pitch(span: int) -> int:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version as library_version
 
+import rasterio
+
 from curupira import __version__, logs
 from curupira.blocks import Executor, executor, parse_memory
 from curupira.codes import RunState
@@ -31,6 +33,8 @@ from curupira.store.session import Store
 
 log = logs.get(__name__)
 
+#: Share of ``[compute] memory`` for blocks of rasters that GDAL has read or is to write.
+_CACHE_SHARE = 1 / 16
 #: Libraries whose versions the ledger keeps.
 LIBRARIES = ("numpy", "numba", "rasterio", "zarr", "icechunk", "shapely", "sqlalchemy")
 
@@ -145,7 +149,9 @@ class Run:
                 compute.scheduler if self.options.scheduler is None else self.options.scheduler
             )
             detector = Detector.of(self.workspace, cube.reader(), mask_set, scheduler)
-            with executor(scheduler, compute.threads) as run_blocks:
+            # GDAL would keep a twentieth of the machine's memory for blocks of files.
+            cache = rasterio.Env(GDAL_CACHEMAX=int(detector.memory * _CACHE_SHARE))
+            with cache, executor(scheduler, compute.threads) as run_blocks:
                 self._nights(found, cube, detector, run_blocks, intake)
             if self.options.until is None:
                 with self.store.transaction() as session:
