@@ -14,7 +14,7 @@ import numpy.typing as npt
 from odc.geo.geobox import GeoBox
 from rasterio.io import MemoryFile
 
-from curupira.errors import InputError, StoreError
+from curupira.errors import ConfigError, InputError, StoreError
 
 _BLOCK = 512
 
@@ -100,14 +100,25 @@ def _encode(
         return bytes(memory.getbuffer())
 
 
+def refuse_device(path: Path) -> None:
+    """Raise ``ConfigError`` for what a rename would destroy: ``/dev/stdout``, a pipe, a socket."""
+    # Links to the process's own streams are files where these are: to be replaced no more.
+    device = path.absolute().parent in (Path("/dev"), Path("/dev/fd"))
+    if device or (path.exists() and not path.is_file() and not path.is_dir()):
+        raise ConfigError("is no ordinary file", where=path, remedy="name a file to write")
+
+
 def write_atomic(path: Path, content: bytes) -> None:
     """Write a whole file beside ``path``, then rename: readers see the old or the new one.
 
     Raises
     ------
+    ConfigError
+        If there is a device or a pipe.
     StoreError
         If the disk refuses; nothing is left behind and an existing file stays as it was.
     """
+    refuse_device(path)
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,9 @@
 """Cloud-optimised GeoTIFFs: layout, overviews, atomic writing."""
 
+import os
+import stat
+from pathlib import Path
+
 import numpy as np
 import pytest
 import rasterio
@@ -8,7 +12,7 @@ from rio_cogeo import cog_validate
 from shapely.geometry import box
 
 from curupira.cog import write_atomic, write_cog
-from curupira.errors import InputError, StoreError
+from curupira.errors import ConfigError, InputError, StoreError
 from curupira.grid import make_grid
 
 
@@ -78,6 +82,16 @@ def test_failed_write_leaves_the_old_file_and_nothing_beside(tmp_path):
         write_atomic(target, b"new")
     assert caught.value.exit_code == 5
     assert [file.name for file in tmp_path.iterdir()] == ["taken"]
+
+
+def test_a_pipe_or_a_device_is_never_replaced_by_a_file(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for place in (pipe, Path("/dev/stdout"), Path("/dev/curupira")):
+        with pytest.raises(ConfigError, match="no ordinary file"):
+            write_atomic(place, b"new")
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert not Path("/dev/curupira").exists()
 
 
 def test_full_disk_is_a_clear_error():

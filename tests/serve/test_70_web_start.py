@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
 
+import pytest
 from starlette.testclient import TestClient
 
+from curupira.cli.serve import serve
 from curupira.config import Workspace
+from curupira.errors import ConfigError
 from curupira.serve.app import create_app
 
 
@@ -32,3 +36,13 @@ def test_a_workspace_without_images_starts_as_well(district: Path, tmp_path: Pat
     with TestClient(create_app(Workspace.open(folder))) as client:
         assert client.get("/").status_code == 200
     assert client.get("/health").status_code == 200
+
+
+def test_an_address_that_is_taken_is_told_before_anything_starts(
+    district: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"127.0.0.1:{port}: cannot listen there"):
+            serve(district, host="127.0.0.1", port=port)
+    assert "serving" not in capsys.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,11 +53,25 @@ def serve(
     address, number = host or params.host, params.port if port is None else port
     if not 1 <= number <= 65535:
         raise ConfigError(f"no port {number}", where="--port", remedy="give 1 to 65535")
+    _check_free(address, number)
     app = create_app(opened)
     say(f"serving {opened.folder} at http://{address}:{number} (stop with Ctrl-C)")
     uvicorn.run(
         app, host=address, port=number, log_level="warning", access_log=False, server_header=False
     )
+
+
+def _check_free(address: str, port: int) -> None:
+    """Refuse an address that cannot be listened on, before anything is opened."""
+    try:
+        family = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0][0]
+        socket.create_server((address, port), family=family).close()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen there ({error.strerror or error})",
+            where=f"{address}:{port}",
+            remedy="choose another --host or --port, or stop what uses it",
+        ) from error
 
 
 group = typer.Typer(help="Accounts of the web application.", no_args_is_help=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 import geopandas as gpd
 from pyogrio.errors import DataLayerError, DataSourceError
 
+from curupira.cog import refuse_device
 from curupira.deliver.agency import write_deter, write_deter_r, write_deter_rt
 from curupira.deliver.frame import checked
 from curupira.deliver.gis import write_gpkg, write_parquet, write_shp
@@ -92,7 +93,7 @@ def export(warnings: gpd.GeoDataFrame, path: Path, name: str | None = None) -> N
     Raises
     ------
     ConfigError
-        If the format is unknown, or ``path`` is a folder.
+        If the format is unknown, or ``path`` is a folder or a device.
     InputError
         If the table lacks needed columns or a CRS.
     StoreError
@@ -101,6 +102,7 @@ def export(warnings: gpd.GeoDataFrame, path: Path, name: str | None = None) -> N
     chosen = FORMATS[format_of(path, name)]
     if path.is_dir():
         raise ConfigError("this is a folder", where=path, remedy="name a file")
+    refuse_device(path)
     table = checked(warnings)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ import geopandas as gpd
 import pyogrio
 import shapely
 
-from curupira.cog import write_atomic
+from curupira.cog import refuse_device, write_atomic
 from curupira.errors import ConfigError, StoreError
 from curupira.grid import LONLAT
 
@@ -88,6 +88,7 @@ def write_gpkg(frame: gpd.GeoDataFrame, path: Path, layer: str) -> None:
     StoreError
         If the disk refuses.
     """
+    refuse_device(path)
     beside = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.gpkg")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import URL
 
+from curupira.cog import refuse_device
 from curupira.errors import StoreError
 from curupira.store.faults import explained
 from curupira.store.geometry import decode_blob, register_functions
@@ -76,6 +77,7 @@ def write_snapshot(
         raise StoreError(
             "the snapshot would replace the live store", where=target, remedy="name another file"
         )
+    refuse_device(target)
     beside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with explained(str(target)):
