@@ -61,7 +61,8 @@ def document() -> dict[str, Any]:
             "cells": [{"lon": -55.3, "lat": -5.9, "m2_per_ha": 4.0}],
         },
         "agreement": judged(4, "recent_deforestation", "agreement"),
-        "accuracy": accuracy(0.9) | {"drawn": 12, "judged": 8},
+        "accuracy": accuracy(0.9)
+        | {"drawn": 12, "judged": 8, "assessed": 7, "silent": ["deter_r random"]},
         "years": [{"prodes_year": 2024, "n": 4, "area_ha": 10.0} | residue],
         "field": judged(2, "residue", "minor") | {"accuracy": accuracy(None), "points": points},
     }
