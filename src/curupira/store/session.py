@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -27,8 +26,10 @@ from curupira.store.snapshot import Withheld, write_snapshot
 #: How long a writer waits for another one, in milliseconds.
 BUSY_TIMEOUT_MS = 30_000
 _URL_REMEDY = 'write "sqlite:///warnings.gpkg" or "postgresql+psycopg://user@host/database"'
-#: Options of a URL that hold a secret: libpq takes ``password`` and ``sslpassword``.
-_SECRET = re.compile("passw|secret|token", re.IGNORECASE)
+#: Options of a URL that are told; any other, also a mistyped one, may hold a password.
+_TOLD = frozenset(
+    ("host", "hostaddr", "port", "dbname", "user", "connect_timeout", "sslmode", "service")
+)
 #: Advisory lock of those who create or upgrade the schema at the same moment.
 _SCHEMA_LOCK = 0x43555250
 
@@ -307,7 +308,7 @@ def _parse(url: str, base: Path) -> URL:
 
 def _shown(url: URL) -> str:
     """The URL without what must not be told, beside the user or among the options."""
-    secret = [key for key in url.query if _SECRET.search(key)]
+    secret = url.query.keys() - _TOLD
     return url.update_query_dict(dict.fromkeys(secret, "***")).render_as_string(hide_password=True)
 
 
