@@ -124,6 +124,8 @@ def parse_memory(text: str, *, where: str = "[compute] memory") -> int:
     return size
 
 
+#: Dask's setting for the environment of its workers, and of it what makes free memory go back.
+_ENVIRON, _TRIM = "distributed.nanny.pre-spawn-environ", "MALLOC_TRIM_THRESHOLD_"
 #: Tasks of a thread that are under way or wait for it.
 _AHEAD = 2
 
@@ -213,10 +215,11 @@ def _client(scheduler: str) -> Iterator[Client]:
 
     kind, _, rest = scheduler.partition(":")
     if kind == "local" and rest.isdigit() and int(rest) > 0:
+        environ = {k: v for k, v in dask.config.get(_ENVIRON).items() if k != _TRIM}
         with (
             # Dask would have the C library return memory after every array, and take it anew: a
-            # quarter of a task's time.
-            dask.config.set({"distributed.nanny.pre-spawn-environ": {}}),
+            # quarter of a task's time. One thread a worker for linear algebra stays.
+            dask.config.set({_ENVIRON: environ}),
             LocalCluster(  # type: ignore[no-untyped-call]
                 n_workers=int(rest),
                 threads_per_worker=1,

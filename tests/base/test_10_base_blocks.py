@@ -1,5 +1,6 @@
 """Windows, blocks and the executor: whole coverage, order, errors that surface."""
 
+import os
 import threading
 import time
 
@@ -159,6 +160,14 @@ def test_dask_processes():
         with pytest.raises(InputError, match="three") as caught:
             list(run(refuse, range(5)))
         assert caught.value.where == "scene"
+
+
+def test_dask_processes_keep_memory_and_one_thread_each(monkeypatch):
+    names = ["MALLOC_TRIM_THRESHOLD_", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"]
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    with executor("local:1") as run:
+        assert list(run(os.environ.get, names)) == [None, "1", "1"]
 
 
 @pytest.mark.parametrize("scheduler", ["local:0", "local:", "local:x", "threads", "http://host"])
