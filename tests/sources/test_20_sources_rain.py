@@ -81,22 +81,37 @@ def test_scale_is_used_and_a_missing_value_is_no_rain(tmp_path: Path) -> None:
     assert not DailyRain(tmp_path, 31).falls(DAY, GRID).any()
 
 
+def test_a_block_without_values_is_as_in_the_whole_area(tmp_path: Path) -> None:
+    half = west_to_east(-9999, -9999, -9999, -9999, 5, 5, 5, 5)
+    raster(tmp_path / IMERG, half)
+    rain = DailyRain(tmp_path, 2)
+    whole = rain.falls(DAY, GRID)
+    assert whole.any()
+    assert not whole[:, :40].any()
+    for columns in (slice(0, 40), slice(160, 200)):
+        np.testing.assert_array_equal(rain.falls(DAY, GRID[:, columns]), whole[:, columns])
+    assert rain.digest([DAY], GRID)["limit_mm"] == 2
+
+
 def test_a_raster_without_system_or_beside_the_area_is_refused(tmp_path: Path) -> None:
     path = raster(tmp_path / IMERG, west_to_east(40, 40, 40, 40, 40, 40, 40, 40), crs=None)
-    with pytest.raises(InputError, match="no coordinate reference system"):
-        DailyRain(tmp_path, 20).falls(DAY, GRID)
+    rain = DailyRain(tmp_path, 20)
+    for refuse in (lambda: rain.falls(DAY, GRID), lambda: rain.digest([DAY], GRID)):
+        with pytest.raises(InputError, match="no coordinate reference system"):
+            refuse()
     raster(path, west_to_east(40, 40))  # ends at 55.2 W
     with pytest.raises(InputError, match="no value over the monitored area"):
-        DailyRain(tmp_path, 20).falls(DAY, GRID)
+        rain.digest([DAY], GRID)
     path.write_bytes(b"not a raster")
-    with pytest.raises(InputError, match="raster"):
-        DailyRain(tmp_path, 20).falls(DAY, GRID)
+    for refuse in (lambda: rain.falls(DAY, GRID), lambda: rain.digest([DAY], GRID)):
+        with pytest.raises(InputError, match="raster"):
+            refuse()
 
 
 def test_digest_knows_limit_and_pixels(tmp_path: Path) -> None:
-    path = raster(tmp_path / IMERG, west_to_east(0, 0, 0, 0))
-    before = DailyRain(tmp_path, 20).digest([DAY])
-    assert DailyRain(tmp_path, 20).digest([DAY]) == before
-    assert DailyRain(tmp_path, 10).digest([DAY]) != before
-    raster(path, west_to_east(0, 0, 0, 9))
-    assert DailyRain(tmp_path, 20).digest([DAY]) != before
+    path = raster(tmp_path / IMERG, west_to_east(0, 0, 0, 0, 0))
+    before = DailyRain(tmp_path, 20).digest([DAY], GRID)
+    assert DailyRain(tmp_path, 20).digest([DAY], GRID) == before
+    assert DailyRain(tmp_path, 10).digest([DAY], GRID) != before
+    raster(path, west_to_east(0, 0, 0, 0, 9))
+    assert DailyRain(tmp_path, 20).digest([DAY], GRID) != before

@@ -136,7 +136,8 @@ def input_hash(
         "sar_mask": sorted(shapely.normalize(as_multipolygon(g)).wkb_hex for g in sar_mask),
     }
     if detector.rain is not None:
-        document["rain"] = detector.rain.digest(detection_days(images, detector.params))
+        days = detection_days(images, detector.params)
+        document["rain"] = detector.rain.digest(days, detector.grid)
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 

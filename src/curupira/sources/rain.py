@@ -22,6 +22,8 @@ from curupira.sources.resample import FloatImage, resample
 #: GPM IMERG writes 20240131, CHIRPS 2024.01.31.
 _DAY = re.compile(r"(?<!\d)(\d{4})[-._]?(\d{2})[-._]?(\d{2})(?!\d)")
 _SUFFIXES = (".tif", ".tiff")
+#: Longer side of the area, in pixels, where only the presence of values is asked for.
+_CHECK_PX = 128
 
 
 class RainParams(BaseModel):
@@ -76,33 +78,46 @@ class DailyRain:
             )
         return found[0]
 
-    def digest(self, days: Iterable[date]) -> dict[str, Any]:
-        """What decides about images of some days; errors as ``of``."""
-        files = {day.isoformat(): _sha256(self.of(day)) for day in days}
+    def digest(self, days: Iterable[date], area: GeoBox) -> dict[str, Any]:
+        """What decides about images of some days, their files checked against the area.
+
+        Raises
+        ------
+        InputError
+            Beside those of ``of``: if a file cannot be read, has no coordinate reference system,
+            or no value over the area.
+        """
+        files = {day.isoformat(): self._checked(self.of(day), area) for day in days}
         return {"limit_mm": self.limit_mm, "files": files}
 
     def falls(self, day: date, target: GeoBox) -> npt.NDArray[np.bool_]:
         """Where more than the limit fell on a day, on the pixels of ``target`` ``(y, x)``.
 
         The raster is interpolated bilinearly, or averaged where it is finer than the target; where
-        it holds no value nothing fell.
+        it holds no value nothing fell, in a block as in all of the area.
 
         Raises
         ------
         InputError
-            Beside those of ``of``: if the file cannot be read, has no coordinate reference system,
-            or no value over the target.
+            Beside those of ``of``: if the file cannot be read, or has no coordinate reference
+            system.
         """
-        path = self.of(day)
-        with open_raster(str(path)) as dataset:
+        with open_raster(str(self.of(day))) as dataset:
             millimetres = resample(dataset, 1, target, _plain)
-        if np.isnan(millimetres).all():
-            raise InputError(
-                "holds no value over the monitored area",
-                where=path,
-                remedy="take a raster that covers the area",
-            )
         return np.asarray(np.nan_to_num(millimetres) > self.limit_mm)
+
+    def _checked(self, path: Path, area: GeoBox) -> str:
+        """Hash of a file that has values over the area."""
+        # As coarse as rain is: some thousand pixels, however large the area.
+        coarse = area.zoom_to(min(_CHECK_PX, max(area.shape)))
+        with open_raster(str(path)) as dataset:
+            if np.isnan(resample(dataset, 1, coarse, _plain)).all():
+                raise InputError(
+                    "holds no value over the monitored area",
+                    where=path,
+                    remedy="take a raster that covers the area",
+                )
+        return _sha256(path)
 
 
 def _plain(values: FloatImage) -> FloatImage:
