@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -104,7 +105,11 @@ def refuse_device(path: Path) -> None:
     """Raise ``ConfigError`` for what a rename would destroy: ``/dev/stdout``, a pipe, a socket."""
     # Links to the process's own streams are files where these are: to be replaced no more.
     device = path.absolute().parent in (Path("/dev"), Path("/dev/fd"))
-    if device or (path.exists() and not path.is_file() and not path.is_dir()):
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        mode = stat.S_IFREG  # Nothing there, or out of reach: who writes is told.
+    if device or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise ConfigError("is no ordinary file", where=path, remedy="name a file to write")
 
 

@@ -94,6 +94,11 @@ def test_a_pipe_or_a_device_is_never_replaced_by_a_file(tmp_path):
     assert not Path("/dev/curupira").exists()
 
 
+def test_a_name_that_cannot_be_is_a_clear_error(tmp_path):
+    with pytest.raises(StoreError, match="File name too long"):
+        write_atomic(tmp_path / ("a" * 300), b"")
+
+
 def test_full_disk_is_a_clear_error():
     with pytest.raises(StoreError, match="cannot write"):
         write_cog("/proc/curupira/x.tif", np.zeros((1, 5, 6), np.float32), grid_of(5, 6), nodata=0)

@@ -78,7 +78,7 @@ ThresholdOption = Annotated[
 ]
 StrideOption = Annotated[
     int | None,
-    typer.Option(min=1, help="Step, pixels; the preset's if left out (half a window)."),
+    typer.Option(min=1, help="Step, pixels; the model's preset's if left out."),
 ]
 MapOption = Annotated[
     Path | None, typer.Option(metavar="FILE.tif", help="Also write the map of probabilities.")
