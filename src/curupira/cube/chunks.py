@@ -14,8 +14,9 @@ from itertools import islice
 
 import numpy as np
 from numcodecs import blosc
+from zarr.abc.buffer import Buffer
 from zarr.abc.store import Store
-from zarr.core.buffer import Buffer, default_buffer_prototype
+from zarr.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
 from curupira.blocks import Window
