@@ -46,3 +46,8 @@ def test_an_address_that_is_taken_is_told_before_anything_starts(
         with pytest.raises(ConfigError, match=f"127.0.0.1:{port}: cannot listen there"):
             serve(district, host="127.0.0.1", port=port)
     assert "serving" not in capsys.readouterr().out
+
+
+def test_what_is_no_name_of_a_host_is_refused(district: Path) -> None:
+    with pytest.raises(ConfigError, match=r"a\.\.b:8765: cannot listen there"):
+        serve(district, host="a..b", port=8765)

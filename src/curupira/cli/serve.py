@@ -66,9 +66,9 @@ def _check_free(address: str, port: int) -> None:
     try:
         family = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0][0]
         socket.create_server((address, port), family=family).close()
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: no name of a host.
         raise ConfigError(
-            f"cannot listen there ({error.strerror or error})",
+            f"cannot listen there ({getattr(error, 'strerror', None) or error})",
             where=f"{address}:{port}",
             remedy="choose another --host or --port, or stop what uses it",
         ) from error
