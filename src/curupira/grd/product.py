@@ -47,7 +47,7 @@ class Product:
     measurement: Mapping[str, str]
     remote: bool = False
     packed: bool = False
-    gdal: Mapping[str, str] = field(default_factory=dict)
+    gdal: Mapping[str, object] = field(default_factory=dict)
     _files: Files | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -181,7 +181,7 @@ def open_product(
     fetch: Fetch | None = None,
     sign: Callable[[str], str] | None = None,
     span: Span | None = None,
-    gdal: Mapping[str, str] | None = None,
+    gdal: Mapping[str, object] | None = None,
     measurement: Mapping[str, str] | None = None,
 ) -> Product:
     """Open a SAFE product and check that it is complete.

@@ -71,7 +71,7 @@ class GrdInput:
     fetch: Fetch | None = None
     span: Span | None = None
     sign: Callable[[str], str] | None = None
-    gdal: Mapping[str, str] | None = None
+    gdal: Mapping[str, object] | None = None
     measurement: Mapping[str, str] | None = None
 
     def open(self, polarisations: Sequence[str], web: Web) -> Product:

@@ -107,8 +107,7 @@ class GrdImages:
         with provider.opened(scene, folder, read) as ready:
             pixels = {band.upper(): asset.href for band, asset in ready.assets.items()}
             # The environment is the thread's; blocks are read in many.
-            there = rasterio.env.getenv() if rasterio.env.hasenv() else {}
-            options = {key: str(value) for key, value in there.items()}
+            options = rasterio.env.getenv() if rasterio.env.hasenv() else {}
             yield replace(source, measurement=pixels, gdal=options)
 
 
