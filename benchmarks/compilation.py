@@ -2,9 +2,10 @@
 
 Run: python benchmarks/compilation.py
 
-Processes of their own detect in 66 images of 150 x 150 pixels with preset ``deter_r``, from codes
-as ``curupira run`` does and from float32 as a notebook does. CPU seconds of the detection, imports
-not counted. Ends with an error if a limit is passed.
+Processes of their own detect in 66 images of 150 x 150 pixels: with preset ``deter_r`` from codes,
+as ``curupira run`` does, and from float32, as a notebook does; with preset ``curupira`` from
+float32 in two polarisations. CPU seconds of the detection, imports not counted. Ends with an error
+if a limit is passed.
 """
 
 from __future__ import annotations
@@ -33,32 +34,36 @@ from curupira.presets import load
 rng = np.random.default_rng(1)
 power = rng.gamma(4.4, 0.01, (66, 150, 150)).astype(np.float32)
 power[rng.random(power.shape) < 5e-4] = np.nan
-stack = encode(power) if sys.argv[1] == "codes" else power
+preset, kind = sys.argv[1:]
+stack = encode(power) if kind == "codes" else power
+vv = 4 * power if preset == "curupira" else None
 times = np.datetime64("2022-01-03T09", "ns") + 12 * np.arange(66) * np.timedelta64(1, "D")
-params = DetectParams.from_preset(load("deter_r"))
+params = DetectParams.from_preset(load(preset))
+day = times[-1].astype("datetime64[D]").item()
 for _ in range(2):
     start = time.process_time()
-    block_layers(StackBlock(stack, times), times[-1].astype("datetime64[D]").item(), params)
+    block_layers(StackBlock(stack, times, vv=vv), day, params)
     print(time.process_time() - start)
 """
 
 
-def detect(kind: str, cache: str) -> list[float]:
+def detect(preset: str, kind: str, cache: str) -> list[float]:
     """CPU seconds of the first and the second detection of a new process."""
     environment = os.environ | {"NUMBA_CACHE_DIR": cache, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", DETECTION, kind]
+    command = [sys.executable, "-c", DETECTION, preset, kind]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     return [float(line) for line in done.stdout.split()]
 
 
 def measure() -> dict[str, Any]:
-    """Seconds of each kind of stack: empty cache, filled cache, warm process."""
+    """Seconds of each preset and kind of stack: empty cache, filled cache, warm process."""
     rows = []
-    for kind in ("codes", "float32"):
+    for preset, kind in (("deter_r", "codes"), ("deter_r", "float32"), ("curupira", "float32")):
         with tempfile.TemporaryDirectory() as cache:
-            first = detect(kind, cache)[0]
-            later, warm = detect(kind, cache)
-        rows.append({"stack": kind, "first_s": first, "later_s": later, "warm_s": warm})
+            first = detect(preset, kind, cache)[0]
+            later, warm = detect(preset, kind, cache)
+        seconds = {"first_s": first, "later_s": later, "warm_s": warm}
+        rows.append({"preset": preset, "stack": kind} | seconds)
     return {"machine": machine(), "limits_s": [FIRST_S, LATER_S], "rows": rows}
 
 

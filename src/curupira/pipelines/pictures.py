@@ -197,6 +197,8 @@ class Gallery:
     def series(self, acquisition: Acquisition, pixel: Window) -> xr.Dataset:
         """A pixel explained as the acquisition saw it, from the images that its detection used.
 
+        What ``[rain]`` left out of them is shown all the same.
+
         Raises
         ------
         InputError
