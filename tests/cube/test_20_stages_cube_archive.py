@@ -19,7 +19,7 @@ import zarr
 from odc.geo.geobox import GeoBox
 
 from curupira.blocks import Window
-from curupira.cube import Cube, chunks, codec
+from curupira.cube import Cube, chunks, codec, layout
 from curupira.cube.storage import storage
 from curupira.errors import BusyError, ConfigError, InputError, StoreError
 
@@ -468,7 +468,10 @@ def test_a_folder_that_cannot_be_written(cube):
 
 
 @pytest.mark.parametrize("kept", [0, 16])
-def test_a_damaged_chunk_is_told(cube, kept):
+@pytest.mark.parametrize("old", [False, True])
+def test_a_damaged_chunk_is_told(cube, monkeypatch, kept, old):
+    if old:
+        monkeypatch.setattr(layout, "COMPRESSORS", (layout.COMPRESSOR,))
     put(cube, "a")
     for chunk in (cube.path / "chunks").iterdir():
         stored = chunk.read_bytes()
@@ -476,6 +479,42 @@ def test_a_damaged_chunk_is_told(cube, kept):
     with pytest.raises(StoreError, match="damaged") as caught:
         cube.reader().read(ORBIT, "a", "vh", WHOLE)
     assert "orbit_022/vh/c/0/0/0" in str(caught.value.where)
+    assert "back-up" in caught.value.remedy
+
+
+def test_three_damaged_bytes_are_told_wherever_they_lie(cube):
+    put(cube, "a", window=Window(0, 512, 0, 512))
+    (chunk,) = (cube.path / "chunks").iterdir()
+    whole, rng = chunk.read_bytes(), np.random.default_rng(5)
+    for _ in range(40):
+        harmed = np.frombuffer(whole, np.uint8).copy()
+        harmed[rng.choice(len(whole), 3, replace=False)] ^= 0x55
+        chunk.write_bytes(harmed.tobytes())
+        with pytest.raises(StoreError, match="damaged"):
+            cube.reader().read(ORBIT, "a", "vh", WHOLE)
+    chunk.write_bytes(whole)
+    assert np.isfinite(cube.reader().read(ORBIT, "a", "vh", WHOLE)).any()
+
+
+def test_arrays_without_checksums_are_read_and_grow(cube, monkeypatch):
+    with monkeypatch.context() as before:
+        before.setattr(layout, "COMPRESSORS", (layout.COMPRESSOR,))
+        put(cube, "a", seed=1)
+    put(cube, "b", 60, seed=2)
+    put(cube, "c", 120, band="vv", seed=3)
+    reader = cube.reader()
+    for scene_id, band, seed in (("a", "vh", 1), ("b", "vh", 2), ("c", "vv", 3)):
+        np.testing.assert_array_equal(
+            reader.read(ORBIT, scene_id, band, WHOLE), stored(image(seed))
+        )
+
+
+def test_other_programs_read_the_checksummed_chunks(cube):
+    put(cube, "a", values=image(4))
+    session = icechunk.Repository.open(storage(cube.path)).readonly_session("main")
+    array = zarr.open_group(session.store, mode="r")["orbit_022/vh"]
+    assert [step.to_dict()["name"] for step in array.compressors] == ["blosc", "crc32c"]
+    np.testing.assert_array_equal(codec.decode(array[0]), stored(image(4)))
 
 
 def test_a_cube_that_vanished_under_a_reader(cube, tmp_path):

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
+import google_crc32c
 import numpy as np
 from numcodecs import blosc
 from zarr.abc.buffer import Buffer
@@ -25,6 +26,8 @@ from curupira.errors import StoreError
 
 #: Chunks asked for at once: enough to hide what each waits, and at most 16 MB of packed codes.
 _TOGETHER = 32
+#: Bytes of a chunk's checksum.
+_CHECKSUM = 4
 
 
 class Rims:
@@ -92,7 +95,8 @@ def read_layers(
     Raises
     ------
     StoreError
-        If a chunk cannot be decoded.
+        If a chunk cannot be decoded, or is not as it was written (its checksum; arrays made
+        before there was one have none).
     """
     side = layout.CHUNK
     tiles = [
@@ -116,6 +120,7 @@ def _parts(
 ) -> Iterator[codec.Codes]:
     """What of each tile of each layer lies in the window."""
     side, ends = layout.CHUNK, (array.shape[1], array.shape[2])
+    checked = layout.has_checksum(array)
     wanted = (
         (f"{array.path}/{array.metadata.encode_chunk_key(place)}", tile)
         for layer in layers
@@ -134,7 +139,7 @@ def _parts(
             if part is not None:
                 yield part
                 continue
-            chunk = _decoded(key, next(stored))
+            chunk = _decoded(key, next(stored), checked)
             # Where the window ends with the chunk, the next region may begin with its end.
             if rims and tile.y1 == window.y1 < ends[0]:
                 rims.keep(key, 0, chunk)
@@ -148,15 +153,25 @@ async def _fetch(store: Store, keys: Sequence[str]) -> list[Buffer | None]:
     return await asyncio.gather(*(store.get(key, prototype) for key in keys))
 
 
-def _decoded(key: str, packed: Buffer | None) -> codec.Codes:
+def _decoded(key: str, packed: Buffer | None, checked: bool) -> codec.Codes:
     shape = layout.CHUNK, layout.CHUNK
     if packed is None:
         return np.zeros(shape, np.uint16)
+    stored = packed.as_numpy_array()
+    if checked:
+        stored, checksum = stored[:-_CHECKSUM], stored[-_CHECKSUM:].tobytes()
+        if google_crc32c.value(stored).to_bytes(_CHECKSUM, "little") != checksum:
+            raise _damaged(key)
     try:
-        return np.frombuffer(blosc.decompress(packed.as_numpy_array()), np.uint16).reshape(shape)
+        return np.frombuffer(blosc.decompress(stored), np.uint16).reshape(shape)
     except (RuntimeError, ValueError) as error:
-        raise StoreError(
-            "a chunk of the cube is damaged",
-            where=key,
-            remedy="restore the cube from a copy, or ingest the scene again",
-        ) from error
+        raise _damaged(key) from error
+
+
+def _damaged(key: str) -> StoreError:
+    return StoreError(
+        "a chunk of the cube is damaged",
+        where=key,
+        remedy="restore the cube from a back-up, or move its folder away: the next run then reads "
+        "all scenes from the source again",
+    )

@@ -4,7 +4,8 @@
 
     /                 attributes: format, format_version, grid
     /orbit_022        attributes: scene_ids, acquired (one entry a layer)
-    /orbit_022/vh     uint16 (scene, y, x), chunks (1, 512, 512), 0 = missing, empty chunks absent
+    /orbit_022/vh     uint16 (scene, y, x), chunks (1, 512, 512), 0 = missing, empty chunks absent;
+                      each chunk ends with its checksum (arrays made before 22 November 2026: none)
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import zarr
 from affine import Affine
 from odc.geo import CRS
 from odc.geo.geobox import GeoBox
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
 
 from curupira.blocks import Window
 from curupira.cube import codec
@@ -30,6 +31,8 @@ CHUNK = 512
 DIMENSIONS = ("scene", "y", "x")
 #: Decodes about 30 % faster than zstd for 2 to 6 % more bytes (benchmarks/quantisation.py).
 COMPRESSOR = BloscCodec(typesize=2, cname="lz4", clevel=5, shuffle="bitshuffle")
+#: A damaged chunk may well unpack, into other numbers (benchmarks/checksum.py).
+COMPRESSORS = (COMPRESSOR, Crc32cCodec())
 
 
 def group_name(orbit: int) -> str:
@@ -43,6 +46,11 @@ def scenes(group: zarr.Group | None) -> dict[str, str]:
         return {}
     attributes: Mapping[str, Any] = group.attrs.asdict()
     return dict(zip(attributes["scene_ids"], attributes["acquired"], strict=True))
+
+
+def has_checksum(array: ZarrArray) -> bool:
+    """Whether each chunk of a band ends with four bytes of checksum (CRC-32C, little-endian)."""
+    return any(isinstance(step, Crc32cCodec) for step in array.compressors)
 
 
 def band_attributes(band: str) -> dict[str, Any]:

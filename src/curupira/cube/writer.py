@@ -93,7 +93,7 @@ class SceneWriter:
             chunks=(1, layout.CHUNK, layout.CHUNK),
             dtype=np.uint16,
             fill_value=0,
-            compressors=layout.COMPRESSOR,
+            compressors=layout.COMPRESSORS,
             dimension_names=layout.DIMENSIONS,
             attributes=layout.band_attributes(band),
             config={"write_empty_chunks": False},
