@@ -73,3 +73,17 @@ def test_a_run_stops_at_a_missing_day_and_goes_on_when_it_is_there(
     prompt = world.workspace(tmp_path / "prompt", b.series(IMAGES), rain={"folder": "../mm"})
     b.play(prompt)
     assert b.state(late) == b.state(prompt) != []
+
+
+def test_the_states_of_the_frozen_mode_do_not_depend_on_rain_that_they_leave_unread(
+    builder: ModuleType, world: Any, tmp_path: Path
+) -> None:
+    b = builder
+    write_rain(b, tmp_path / "mm", range(b.LEARNING - 3, IMAGES))
+    frozen = {"frozen_days": 30}
+    found = []
+    for name, rain in (("dry", {}), ("rainy", {"folder": "../mm"})):
+        one = world.workspace(tmp_path / name, b.series(IMAGES), algorithm=frozen, rain=rain)
+        b.play(one)
+        found.append(sorted(path.name for path in (one.folder / "frozen").iterdir()))
+    assert found[0] == found[1] != []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from datetime import date
 from pathlib import Path
 
@@ -50,10 +51,27 @@ def test_a_missing_day_and_a_double_one_are_refused(tmp_path: Path) -> None:
         rain.of(DAY)
     for name in (IMERG, "20240131.tif"):
         (tmp_path / name).touch()
+    rain = DailyRain(tmp_path, 20)
     with pytest.raises(InputError, match=r"several rasters of 2024-01-31: 20240131\.tif, 3B"):
         rain.of(DAY)
     with pytest.raises(ConfigError, match="is no folder"):
         DailyRain(tmp_path / "nowhere", 20).of(DAY)
+
+
+def test_the_folder_is_listed_once_for_all_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raster(tmp_path / IMERG, west_to_east(0, 0, 0, 0, 40, 40, 40, 40))
+    listed = []
+    iterdir = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda path: listed.append(path) or iterdir(path))
+    rain = DailyRain(tmp_path, 20)
+    rain.digest([DAY], GRID)
+    # As a Dask worker gets it.
+    sent = pickle.loads(pickle.dumps(rain))
+    for one in (rain, sent, rain):
+        assert one.falls(DAY, GRID).any()
+    assert listed == [tmp_path]
 
 
 def test_rain_falls_where_the_limit_is_passed(tmp_path: Path) -> None:

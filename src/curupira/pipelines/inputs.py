@@ -128,7 +128,9 @@ class Archive:
         corrections = self._corrections(images, first.acquired)
         window = bounding_window(footprint(first, detector.grid), detector.grid)
         refusal = season_refusal(first, images, detector.params)
-        digest = digest_with(input_hash(detector, images, []), corrections)
+        # A state is what is learned from the past: rain decides about images of the detection.
+        dry = replace(detector, rain=None)
+        digest = digest_with(input_hash(dry, images, []), corrections)
         return Inputs(first, span.detection[0], window, images, [], corrections, digest, refusal)
 
     def detect(self, inputs: Inputs, on_block: OnBlock) -> Detection:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +45,9 @@ class RainParams(BaseModel):
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DailyRain:
-    """A folder of daily precipitation. Picklable, for Dask workers."""
+    """A folder of daily precipitation, listed once. Picklable, for Dask workers."""
 
     folder: Path
     limit_mm: float
@@ -60,13 +62,7 @@ class DailyRain:
         InputError
             If the folder holds no file of the day, or several.
         """
-        if not self.folder.is_dir():
-            raise ConfigError(
-                "is no folder",
-                where=f"[rain] folder = {self.folder}",
-                remedy='name the folder of the daily rasters, or set it to "" for none',
-            )
-        found = [p for p in sorted(self.folder.iterdir()) if _day_of(p) == day]
+        found = self._files.get(day, [])
         if len(found) != 1:
             names = ", ".join(p.name for p in found)
             raise InputError(
@@ -105,6 +101,22 @@ class DailyRain:
         with open_raster(str(self.of(day))) as dataset:
             millimetres = resample(dataset, 1, target, _plain)
         return np.asarray(np.nan_to_num(millimetres) > self.limit_mm)
+
+    @cached_property
+    def _files(self) -> dict[date, list[Path]]:
+        """Files by day. With thousands of them, looking anew for each block would cost."""
+        if not self.folder.is_dir():
+            raise ConfigError(
+                "is no folder",
+                where=f"[rain] folder = {self.folder}",
+                remedy='name the folder of the daily rasters, or set it to "" for none',
+            )
+        found: defaultdict[date, list[Path]] = defaultdict(list)
+        for path in sorted(self.folder.iterdir()):
+            day = _day_of(path)
+            if day is not None:
+                found[day].append(path)
+        return dict(found)
 
     def _checked(self, path: Path, area: GeoBox) -> str:
         """Hash of a file that has values over the area."""
