@@ -16,6 +16,7 @@ import rasterio
 from curupira.codes import ClosedReason, IntensityClass, Status
 from curupira.config import Workspace
 from curupira.errors import BusyError, ConfigError
+from curupira.pipelines import masks
 from curupira.pipelines.status import collect
 from curupira.store import warning as warnings
 from curupira.store.session import Store
@@ -330,9 +331,15 @@ def test_two_runs_at_once(builder: ModuleType, tmp_path: Path) -> None:
     workspace = b.World(tmp_path / "images", []).workspace(tmp_path / "ws", b.series(2))
     b.play(workspace)
     store = Store.open(workspace.monitor.store.url, base=workspace.folder, create=False)
-    with store, store.lock(), pytest.raises(BusyError, match="another run holds") as caught:
-        b.play(workspace)
+    record = (workspace.folder / "masks" / masks.RECORD).read_bytes()
+    with store, store.lock():
+        with pytest.raises(BusyError, match="another run holds") as caught:
+            b.play(workspace)
+        with pytest.raises(BusyError, match="another run holds"):
+            masks.rebuild(workspace, datetime.now(UTC))
     assert caught.value.exit_code == 5
+    assert (workspace.folder / "masks" / masks.RECORD).read_bytes() == record
+    assert masks.rebuild(workspace, datetime.now(UTC)).hash == json.loads(record)["hash"]
     assert b.play(workspace).exit_code == 0
 
 

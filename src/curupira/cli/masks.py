@@ -32,7 +32,7 @@ def build(
     from curupira.config import Workspace
     from curupira.pipelines import masks
 
-    found = masks.build(Workspace.open(workspace), datetime.now(UTC))
+    found = masks.rebuild(Workspace.open(workspace), datetime.now(UTC))
     for layer in found.record["layers"]:
         say(
             f"  {layer['kind']}: {layer['name']} ({layer['newest'] or 'undated'}, "

@@ -19,11 +19,12 @@ from curupira.codes import RunState
 from curupira.config import Workspace
 from curupira.cube.archive import Cube
 from curupira.errors import InputError
-from curupira.pipelines import masks, products, sourcing
+from curupira.pipelines import masks, sourcing
 from curupira.pipelines.evaluate import Evaluator
 from curupira.pipelines.images import Detector
 from curupira.pipelines.ingest import Discovery, discover, nights, restore_images
 from curupira.pipelines.intake import Intake
+from curupira.pipelines.leftovers import sweep
 from curupira.pipelines.quality import Gate
 from curupira.presets import Preset
 from curupira.progress import Report, silent
@@ -138,7 +139,7 @@ class Run:
         )
         if self.options.dry_run:
             return self.summary
-        products.sweep(self.workspace.folder)
+        sweep(self.workspace)
         cube = Cube.open(self.workspace.cube_path, grid, create=True)
         mask_set = masks.load(self.workspace, self.now())
         self._begin(preset, mask_set)

@@ -21,6 +21,7 @@ from curupira.config import Workspace
 from curupira.detect.params import DetectParams
 from curupira.errors import ConfigError, InputError, StoreError
 from curupira.sources import masks as layers
+from curupira.store.session import Store
 
 #: Codes of the zones raster.
 MASKED, MONITORED, OUTSIDE = 0, 1, 255
@@ -107,6 +108,21 @@ def build(workspace: Workspace, now: datetime) -> MaskSet:
     }
     write_atomic(folder / RECORD, json.dumps(record, indent=2).encode())
     return MaskSet(folder, record)
+
+
+def rebuild(workspace: Workspace, now: datetime) -> MaskSet:
+    """Build the masks under the workspace's lock: no run reads half of the old, half of the new.
+
+    Raises
+    ------
+    BusyError
+        If a run holds the workspace.
+    ConfigError, InputError
+        As :func:`build`.
+    """
+    store = Store.open(workspace.monitor.store.url, base=workspace.folder, create=True)
+    with store, store.lock():
+        return build(workspace, now)
 
 
 def _forget(folder: Path) -> None:

@@ -242,14 +242,6 @@ def drop_product(folder: Path, acquisition_id: str) -> None:
     path.with_suffix(".json").unlink(missing_ok=True)
 
 
-def sweep(folder: Path) -> None:
-    """Remove what a killed run left behind; the caller holds the workspace's lock."""
-    products = folder / PRODUCTS
-    for pattern in (f"*{RAW}", f"*{PART}", ".*.part"):
-        for leftover in products.glob(pattern):
-            leftover.unlink(missing_ok=True)
-
-
 def write_item(path: Path, acquisition: Acquisition, preset: Preset, version: str) -> None:
     """Write the STAC item beside a product, with the scenes that it was derived from."""
     with rasterio.open(path) as source:
