@@ -7,6 +7,8 @@ import json
 import math
 import re
 import tomllib
+from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -28,6 +30,7 @@ from curupira.sources.masks import MaskParams
 from curupira.sources.profiles import SourceParams
 from curupira.sources.rain import RainParams
 from curupira.sources.vector import read_area
+from curupira.units import attribution
 
 FILE_NAME = "monitor.toml"
 FORMAT = 1
@@ -226,6 +229,18 @@ class Workspace:
         """The monitoring grid."""
         params = self.monitor.grid
         return make_grid(self.area, params.resolution_m, params.crs or None)
+
+    @cached_property
+    def simulated(self) -> bool:
+        """Whether the images are simulated, as the simulator's catalogue of them says."""
+        # Here: reading STAC takes a while to load, and few commands do.
+        from curupira.stac import is_simulated
+
+        return is_simulated(self.href(self.monitor.source.catalogue))
+
+    def attribution(self, years: Iterable[int]) -> str:
+        """Notice that whatever is made from this workspace's images of some years carries."""
+        return attribution(years, simulated=self.simulated)
 
     @property
     def preset(self) -> presets.Preset:

@@ -34,6 +34,7 @@ from curupira.stac_read import (
 __all__ = [
     "check_catalogue",
     "is_remote",
+    "is_simulated",
     "item_scene",
     "platform_name",
     "resolve_href",
@@ -45,6 +46,8 @@ CATALOGUE_FILE = "catalog.json"
 RADIOMETRY_FIELD = "curupira:radiometry"
 SCALE_FIELD = "curupira:scale"
 _ITEMS = "items"
+#: How the ids of the simulator's catalogues begin.
+SIMULATED = "curupira-simulated-"
 _EXTENSIONS = [
     "https://stac-extensions.github.io/sar/v1.0.0/schema.json",
     "https://stac-extensions.github.io/sat/v1.0.0/schema.json",
@@ -169,6 +172,17 @@ def write_catalogue(
         links = {link["href"]: link for link in _old_links(path)} | fresh
         write_atomic(path, _dump(_catalogue(links, catalogue_id, description)))
     return path
+
+
+def is_simulated(href: str) -> bool:
+    """Whether a catalogue is one that the simulator wrote; one that is remote or gone is not."""
+    if is_remote(href):
+        return False
+    try:
+        document = json.loads(Path(href).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(document, dict) and str(document.get("id")).startswith(SIMULATED)
 
 
 def check_catalogue(folder: Path) -> None:

@@ -26,6 +26,8 @@ DAYS_PER_YEAR = 365.25
 #: 0 is missing.
 CODE_MIN_DB = -60.0
 CODE_STEP_DB = 0.01
+#: What is said of simulated images instead of whose they are.
+NO_SATELLITE = "simulated images, no satellite data"
 _GRS80 = Geod(ellps="GRS80")
 
 
@@ -113,8 +115,10 @@ def naive_utc(moment: datetime) -> np.datetime64:
     return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "ns")
 
 
-def attribution(years: Iterable[int]) -> str:
-    """Notice that everything made from Sentinel data carries."""
+def attribution(years: Iterable[int], *, simulated: bool = False) -> str:
+    """Notice of where the images are from, which everything made from them carries."""
+    if simulated:
+        return NO_SATELLITE
     named = sorted(set(years))
     span = f"{named[0]}-{named[-1]}" if len(named) > 1 else "".join(map(str, named))
     return f"contains modified Copernicus Sentinel data {span}".strip()

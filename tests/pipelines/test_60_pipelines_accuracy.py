@@ -97,8 +97,11 @@ def test_truth_elsewhere_makes_every_warning_false(district, tmp_path):
     assert found.false["confirmed"].n == found.warnings
 
 
-def test_page_says_what_was_measured(found, tmp_path):
-    text = page(found, tmp_path / "reference.gpkg")
+def test_page_says_what_was_measured(district, found):
+    monitor = Workspace.open(district).monitor
+    elsewhere = monitor.source.model_copy(update={"catalogue": "https://stac.example.org/v1"})
+    opened = Workspace(district, monitor.model_copy(update={"source": elsewhere}))
+    text = page(found, opened)
     assert f"{found.events} events" in text
     assert "contains modified Copernicus Sentinel data 2022" in text
 

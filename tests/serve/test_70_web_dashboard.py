@@ -13,6 +13,7 @@ from shapely.affinity import translate
 from shapely.geometry.base import BaseGeometry
 
 from curupira.store import warning as warnings
+from curupira.units import NO_SATELLITE
 
 ALERTS = "optical.geojson"
 
@@ -128,3 +129,15 @@ def test_field_verdicts_and_residue_of_hidden_places_are_not_shown(beside: Any) 
     total = [sum(c["m2_per_ha"] for c in found["heat"]["cells"]) for found in (known, public)]
     areas = [row["area_ha"] for row in rows.values()]
     assert total[1] / total[0] == pytest.approx(areas[1] / sum(areas), rel=1e-3)
+
+
+def test_simulated_images_are_nobodys(served: Any) -> None:
+    client = served.client()
+    assert client.get("/api/config").json()["attribution"] == NO_SATELLITE
+    pages = [
+        client.get("/api/feed.atom").text,
+        client.get(f"/w/{served.ids[0]}/dossier?lang=en").text,
+    ]
+    for page in pages:
+        assert NO_SATELLITE in page
+        assert "Copernicus" not in page

@@ -47,15 +47,14 @@ def accuracy(
     from curupira.config import Workspace
     from curupira.pipelines import accuracy as pipeline
 
-    found = pipeline.measure(
-        Workspace.open(workspace), truth, min_area_ha=min_area_ha, date_field=date_field
-    )
+    opened = Workspace.open(workspace)
+    found = pipeline.measure(opened, truth, min_area_ha=min_area_ha, date_field=date_field)
     for line in pipeline.in_words(found):
         say(line)
     if as_json is not None:
         write_atomic(as_json, json.dumps(found.document(), indent=2).encode())
     if output is not None:
-        write_atomic(output, pipeline.page(found, truth).encode())
+        write_atomic(output, pipeline.page(found, opened).encode())
         say(f"wrote {output}")
 
 

@@ -60,14 +60,15 @@ def compare(
     from curupira.pipelines import compare as pipeline
 
     options = _options(day, code, window_days, date_field, since, until)
-    found = pipeline.measure(Workspace.open(workspace), reference, options)
+    opened = Workspace.open(workspace)
+    found = pipeline.measure(opened, reference, options)
     for line in pipeline.in_words(found):
         say(line)
     if as_json is not None:
         text = json.dumps(pipeline.document(found), indent=2, allow_nan=False)
         write_atomic(as_json, text.encode())
     if output is not None:
-        write_atomic(output, pipeline.page(found, reference.name).encode())
+        write_atomic(output, pipeline.page(found, reference.name, opened).encode())
         say(f"wrote {output}")
 
 

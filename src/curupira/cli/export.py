@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -19,6 +19,9 @@ from curupira.cli.common import (
 )
 from curupira.codes import Status
 from curupira.errors import ConfigError
+
+if TYPE_CHECKING:
+    import geopandas as gpd
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
@@ -127,12 +130,22 @@ def export(
         _export_candidates(workspace, output, name, status, since, until, bbox)
         return
     from curupira import deliver
+
+    chosen = deliver.format_of(output, name)
+    table = _warnings(workspace, status, since, until, bbox)
+    deliver.export(table, output, chosen)
+    say(f"{len(table)} {'warning' if len(table) == 1 else 'warnings'} in {output}")
+
+
+def _warnings(
+    workspace: Path, status: str | None, since: str | None, until: str | None, bbox: str | None
+) -> gpd.GeoDataFrame:
     from curupira.config import Workspace
+    from curupira.deliver.frame import marked
     from curupira.store import Store
     from curupira.store import edit as edits
     from curupira.store import warning as warnings
 
-    chosen = deliver.format_of(output, name)
     first, last = parse_date(since, "--since"), parse_date(until, "--until")
     if first is not None and last is not None and first > last:
         raise ConfigError(f"{first} is after {last}", where="--since", remedy="exchange them")
@@ -144,8 +157,7 @@ def export(
     ):
         rows = warnings.query(session, status=wanted, since=first, until=last, bbox=box)
         table = warnings.to_geodataframe(edits.as_drawn(session, rows))
-    deliver.export(table, output, chosen)
-    say(f"{len(table)} warnings in {output}")
+    return marked(table, simulated=opened.simulated)
 
 
 def _export_candidates(workspace: Path, output: Path, *others: str | None) -> None:

@@ -22,6 +22,7 @@ DAYS = ("first_flag_date",)
 NEEDED = ("warning_id", "status", "intensity_class", "first_flag_date", "issued_at", "area_ha")
 #: Decimals of a degree in text formats: about a centimetre (RFC 7946, section 11.2).
 DECIMALS = 7
+_SIMULATED = "simulated"
 
 
 def checked(warnings: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
@@ -108,6 +109,12 @@ def lonlat(table: gpd.GeoDataFrame) -> list[shapely.MultiPolygon]:
     return list(shapely.transform(there, lambda xy: np.round(xy, DECIMALS)))
 
 
+def marked(table: gpd.GeoDataFrame, *, simulated: bool) -> gpd.GeoDataFrame:
+    """Note with a table whether its images are simulated: ``notice`` of it, and parts, says so."""
+    table.attrs[_SIMULATED] = simulated
+    return table
+
+
 def notice(table: gpd.GeoDataFrame) -> str:
     """Attribution with the years from the first flags to the confirmations."""
     years: set[int] = set()
@@ -115,4 +122,4 @@ def notice(table: gpd.GeoDataFrame) -> str:
         if name in table.columns:
             moments = pd.to_datetime(table[name], utc=True)
             years |= {int(year) for year in moments.dropna().dt.year}
-    return attribution(years)
+    return attribution(years, simulated=table.attrs.get(_SIMULATED, False))

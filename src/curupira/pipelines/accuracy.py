@@ -29,7 +29,6 @@ from curupira.store import observation as observations
 from curupira.store import warning as warnings
 from curupira.store.session import Store
 from curupira.store.tables import AcquisitionRow, WarningRow
-from curupira.units import attribution
 from curupira.validate.accuracy import Accuracy, assess
 from curupira.validate.found import FOUND_DAYS, Watch
 from curupira.validate.matching import Alert, Event, Sighting
@@ -237,8 +236,8 @@ def in_words(found: Accuracy) -> list[str]:
     return [*lines, f"  Not found within {FOUND_DAYS} days: {', '.join(missed) or 'none'}"]
 
 
-def page(found: Accuracy, truth: Path) -> str:
-    """All scores and figures as one HTML document; ``truth`` is the file they were made with."""
+def page(found: Accuracy, opened: Workspace) -> str:
+    """All scores and figures of a workspace as one HTML document."""
     labels = {"delay_days": "From becoming visible", "delay_from_event_days": "From the start"}
     view = AccuracyView(
         document=found.document(),
@@ -256,11 +255,9 @@ def page(found: Accuracy, truth: Path) -> str:
         overlaps={SHARES[name].removesuffix(", median"): v for name, v in found.overlaps.items()},
     )
     years = range(found.watch.since.year, found.watch.end.year + 1)
-    # Only a simulated district has rasters of its truth.
-    simulated = (truth.parent / "truth").is_dir()
     return render_sheet(
         "Accuracy against known truth",
         f"Preset {found.watch.preset}",
         accuracy_sections(view),
-        "simulated images, no satellite data" if simulated else attribution(years),
+        opened.attribution(years),
     )

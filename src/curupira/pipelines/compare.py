@@ -20,7 +20,6 @@ from curupira.sources.alerts import DateCode, read_alerts
 from curupira.store import warning as warnings
 from curupira.store.session import Store
 from curupira.store.tables import WarningRow
-from curupira.units import attribution
 from curupira.validate.compare import Comparison, Lead, Notice, Side, compare
 from curupira.validate.scores import Estimate
 
@@ -179,8 +178,8 @@ def _estimate(e: Estimate, factor: float = 1.0) -> str:
     return f"{e.value * factor:.1f} [{e.low * factor:.1f}, {e.high * factor:.1f}]"
 
 
-def page(found: Comparison, reference: str) -> str:
-    """The comparison as one self-contained HTML page."""
+def page(found: Comparison, reference: str, opened: Workspace) -> str:
+    """The comparison of a workspace as one self-contained HTML page."""
     sides = Table(
         "Warnings and alerts, by number and area",
         ("", "all", "matched", "alone", "all, ha", "matched, ha", "alone, ha"),
@@ -212,7 +211,7 @@ def page(found: Comparison, reference: str) -> str:
     ]
     years = range(found.since.year, min(found.until.year, found.since.year + 50) + 1)
     return render_sheet(
-        "Shadow running", f"Compared with {reference}", sections, attribution(years)
+        "Shadow running", f"Compared with {reference}", sections, opened.attribution(years)
     )
 
 

@@ -28,6 +28,7 @@ from curupira.deliver import digest, feed, webhook
 from curupira.deliver.channel import RefusedError, Secrets, persistently
 from curupira.deliver.choose import Choice, Facts, choose, is_refused
 from curupira.deliver.connect import open_channel
+from curupira.deliver.frame import marked
 from curupira.deliver.package import RAISED, TOLD, Contents, Package, build, made_at, package_name
 from curupira.deliver.params import DeliveryParams
 from curupira.deliver.transport import Journal, upload
@@ -164,7 +165,7 @@ class Target:
             return
         created = self.options.now()
         name = package_name(self.params.prefix, created, [c.digest for c, _ in choices])
-        table = warnings.to_geodataframe([row for _, row in choices])
+        table = self._table([row for _, row in choices])
         table[TOLD] = [choice.told.value for choice, _ in choices]
         table[RAISED] = [choice.raised for choice, _ in choices]
         extra = self._messages(table, choices, name, created)
@@ -184,6 +185,9 @@ class Target:
                 for choice, row in choices
             )
         self.outcome.chosen = Counter(choice.told.value for choice, _ in choices)
+
+    def _table(self, rows: Sequence[WarningRow]) -> gpd.GeoDataFrame:
+        return marked(warnings.to_geodataframe(rows), simulated=self.workspace.simulated)
 
     def _messages(
         self,
@@ -207,7 +211,7 @@ class Target:
         with self.store.reading() as session:
             last = ledger.last_package(session, self.name)
             rows = self._rows_of(session, {*last, *chosen})
-        table = warnings.to_geodataframe(rows).drop(columns="verdict_by")
+        table = self._table(rows).drop(columns="verdict_by")
         for layer in self.workspace.monitor.serve.sensitive_layers:
             table[list(OF_LAYER.get(layer, ()))] = None
         told = {name: made_at(package) for name, package in last.items()}

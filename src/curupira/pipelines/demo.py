@@ -224,7 +224,7 @@ def score(opened: Workspace) -> Accuracy:
     found = accuracy.measure(opened, truth, min_area_ha=JUDGED_HA)
     page = opened.path(ACCURACY)
     page.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(page, accuracy.page(found, truth).encode())
+    write_atomic(page, accuracy.page(found, opened).encode())
     return found
 
 

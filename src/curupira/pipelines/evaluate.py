@@ -267,7 +267,8 @@ class Evaluator:
         with product_sink(path, detector.grid, inputs.window, tags) as sink:
             detection = archive.detect(inputs, sink.write)
             sink.mark(detection.observations)
-        write_item(path, acquisition, detector.preset, __version__)
+        notice = self.workspace.attribution([acquisition.acquired.year])
+        write_item(path, acquisition, detector.preset, __version__, notice)
         self.counts["evaluated"] += 1
         log.info(
             "evaluated",

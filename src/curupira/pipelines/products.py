@@ -33,7 +33,7 @@ from curupira.pipelines.seen import Seen, SeenLayers
 from curupira.presets import Preset
 from curupira.records import Acquisition, Observation
 from curupira.sources.files import check_complete
-from curupira.units import FLAG_EPOCH, attribution
+from curupira.units import FLAG_EPOCH
 
 #: Folder of a workspace.
 PRODUCTS = "products"
@@ -242,7 +242,9 @@ def drop_product(folder: Path, acquisition_id: str) -> None:
     path.with_suffix(".json").unlink(missing_ok=True)
 
 
-def write_item(path: Path, acquisition: Acquisition, preset: Preset, version: str) -> None:
+def write_item(
+    path: Path, acquisition: Acquisition, preset: Preset, version: str, notice: str
+) -> None:
     """Write the STAC item beside a product, with the scenes that it was derived from."""
     with rasterio.open(path) as source:
         outline = transform_bounds(source.crs, LONLAT, *source.bounds)
@@ -264,7 +266,7 @@ def write_item(path: Path, acquisition: Acquisition, preset: Preset, version: st
             "processing:software": {"curupira": version},
             "processing:lineage": f"preset {preset.name} {preset.hash}",
             "curupira:scenes": [s.scene_id for s in acquisition.scenes],
-            "curupira:attribution": attribution([acquisition.acquired.year]),
+            "curupira:attribution": notice,
             **projection,
         },
         stac_extensions=[

@@ -140,8 +140,7 @@ def collect(
         coverage=_coverage(gallery, found) if gallery else None,
         area=workspace.area,
         data_years=tuple(sorted({a.acquired.year for a in found.known})),
-        # Only a simulated district has rasters of its truth, beside its area.
-        simulated=(workspace.path(workspace.monitor.area.file).parent / "truth").is_dir(),
+        simulated=workspace.simulated,
         composite_before=before,
         composite_after=after,
         chips=chips,

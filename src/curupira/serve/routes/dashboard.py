@@ -21,7 +21,6 @@ from curupira.serve.filters import Day, Filter, plain
 from curupira.serve.site import Asking, Site, SiteHere
 from curupira.store import search as searches
 from curupira.store.search import Search
-from curupira.units import attribution
 from curupira.validate.verdicts import REASONS, REJECTING
 
 router = APIRouter(prefix="/api", tags=["dashboard"])
@@ -84,7 +83,7 @@ def config(site: SiteHere, person: Asking) -> dict[str, Any]:
         "languages": ["pt", "en", "es"],
         "role": None if person.role is None else person.role.value,
         "preset": site.workspace.preset.name,
-        "attribution": attribution(_years(days, site.now())),
+        "attribution": site.workspace.attribution(_years(days, site.now())),
         "days": {
             "first": plain(days[0].date()) if days else None,
             "last": plain(days[1].date()) if days else None,

@@ -24,7 +24,6 @@ from curupira.serve.site import Asking, Site, SiteHere
 from curupira.serve.words import WORDS
 from curupira.store import edit as edits
 from curupira.store.tables import WarningRow
-from curupira.units import attribution
 
 router = APIRouter(include_in_schema=False)
 log = logs.get(__name__)
@@ -94,7 +93,7 @@ def dossier(
             verdict=None if seen["verdict"] is None else words[f"verdict.{seen['verdict']}"],
             pictures=site.viewer.closeups(row),
             optical=_optical(site, row),
-            attribution=attribution([row.first_flag_date.year]),
+            attribution=site.workspace.attribution([row.first_flag_date.year]),
         )
     )
     return HTMLResponse(text)

@@ -20,6 +20,7 @@ from curupira.codes import Role
 from curupira.deliver.export import FORMATS
 from curupira.deliver.export import export as write
 from curupira.deliver.feed import feeds
+from curupira.deliver.frame import marked
 from curupira.deliver.params import DeliveryParams
 from curupira.pipelines import review as reviewing
 from curupira.pipelines.review import MissingError
@@ -276,7 +277,7 @@ def table(site: Site, person: Person, search: Search) -> Any:
             setattr(row, name, seen[name])
         if not person.may(Role.INTERPRETER):
             row.verdict_by = None
-    return warnings.to_geodataframe(rows)
+    return marked(warnings.to_geodataframe(rows), simulated=site.workspace.simulated)
 
 
 @router.get("/feed.atom")
