@@ -37,9 +37,10 @@ from curupira.detect.shadow import reconstruct
 from curupira.detect.threshold import threshold_db
 from curupira.detect.verify import Deviation, load_network, verified
 from curupira.pipelines.accuracy import read_truth
-from curupira.pipelines.images import looks_east, rasterise
+from curupira.pipelines.images import looks_east, rasterise, read_block
 from curupira.pipelines.masks import MONITORED
 from curupira.pipelines.simulate_truth import TRUTH
+from curupira.pipelines.usable import usable_images
 from curupira.pipelines.warn import to_observations
 from curupira.records import Acquisition, Observation, group_acquisitions
 from curupira.units import add_months, naive_utc
@@ -96,11 +97,10 @@ def screened(
     used = [a for a in known if begin <= a.day <= end]
     learning = np.array([a.day < first for a in used])
     window, forest = monitored(district)
-    power = np.full((len(used), *window.shape), np.nan, dtype=np.float32)
-    for image, a in zip(power, used, strict=True):
-        for scene in a.scenes:
-            values = district.images.read(a.relative_orbit, scene.scene_id, band, window)
-            np.copyto(image, values, where=np.isnan(image))
+    detector = district.detector(presets.load("curupira"))
+    # The pass's ends and noisy seams are cut off as in ``curupira run``.
+    block = read_block(detector, usable_images(used, detector), window)
+    power = block.vh if band == "vh" else block.vv
     if params.screen.screen == "local":
         clean = screen_images(power, learning, params.screen, background=forest)
         return used, learning, clean.power, clean.roughness_db

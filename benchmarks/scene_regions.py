@@ -32,10 +32,10 @@ from curupira.pipelines.images import (
     bounding_window,
     footprint,
     select_images,
-    usable_image,
 )
 from curupira.pipelines.regions import regions as cut
-from curupira.pipelines.warn import Task, detect_region
+from curupira.pipelines.usable import usable_images
+from curupira.pipelines.warn import Task, detect_region, with_halo
 from curupira.records import group_acquisitions
 from curupira.store.quality import held
 from curupira.store.session import Store
@@ -53,7 +53,7 @@ def opened(workspace: Workspace) -> tuple[Task, Window]:
     detector = Detector.of(workspace, cube.reader(), masks.load(workspace, datetime.now(UTC)))
     newest = known[-1]
     _, chosen = select_images(newest, known, detector.params)
-    stack = tuple(usable_image(a, detector) for a in chosen)
+    stack = tuple(usable_images(chosen, detector))
     nowhere = Window(0, 0, 0, 0)
     task = Task(detector, stack, newest.day, nowhere, np.zeros(nowhere.shape, dtype=bool))
     return task, bounding_window(footprint(newest, detector.grid), detector.grid)
@@ -61,7 +61,8 @@ def opened(workspace: Workspace) -> tuple[Task, Window]:
 
 def within(task: Task, window: Window) -> Task:
     """The task for a window, of which nothing was warned of before."""
-    return replace(task, window=window, sar_mask=np.zeros(window.shape, dtype=bool))
+    around = with_halo(window, task.detector)
+    return replace(task, window=window, sar_mask=np.zeros(around.shape, dtype=bool))
 
 
 def measure(workspace: Workspace, regions: int) -> dict[str, Any]:

@@ -20,9 +20,10 @@ from curupira.cube.codec import decode
 from curupira.cube.layout import CHUNK
 from curupira.grid import LONLAT, project
 from curupira.pipelines.corrections import Correction, corrected
-from curupira.pipelines.images import Detector, hold, read_block, usable_image
+from curupira.pipelines.images import Detector, hold, read_block
 from curupira.pipelines.masks import MONITORED, ZONES, MaskSet
 from curupira.pipelines.regions import region_size
+from curupira.pipelines.usable import usable_images
 from curupira.pipelines.warn import Detection, detect_acquisition
 from curupira.records import Acquisition, Asset, Scene
 
@@ -124,7 +125,7 @@ def test_moved_images_are_held_where_they_were_moved_from(
         "image_5": Correction(offset_db=0.3),
     }
     reader = corrected(detector.reader, moved, detector.grid)
-    images = [usable_image(a, detector) for a in known[2:7]]
+    images = usable_images(known[2:7], detector)
     for region in (Window(500, 540, 505, 560), Window(0, 30, COLUMNS - 40, COLUMNS)):
         plain = read_block(replace(detector, reader=reader), images, region)
         held = hold(replace(detector, reader=reader), images, region)

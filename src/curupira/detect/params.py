@@ -55,11 +55,14 @@ class GeometryParams(_Section):
     lia_max_deg: float = Field(
         ge=0, le=90, description=f"Largest LIA of a detection image, degrees. Source: {_SCRIPTS}."
     )
-    border: Literal["slice", "pass", "none"] = Field(
+    border: Literal["slice", "pass", "noisy", "none"] = Field(
         description=f"Which along-track edges are cut off. Source: {_SCRIPTS}."
     )
     border_m: float = Field(
         ge=0, le=10_000, description=f"Width cut off there, metres. Source: {_SCRIPTS}."
+    )
+    border_dark_db: float = Field(
+        gt=0, le=20, description="An inner seam is noisy where it is darker by more, dB. Own."
     )
 
     @model_validator(mode="after")

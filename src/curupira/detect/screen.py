@@ -46,8 +46,8 @@ class Screened:
 
     ``roughness_db``: ``(y, x)`` how much the cells around differ from one another in a learning
     image, robust standard deviation, their median over these images; NaN where too little forest
-    is around. Patches of moisture make it. So does a clearing of some 40 ha and more felled about
-    the middle of the learning period; smaller ones fill too few cells.
+    is around. Patches of moisture make it. So would a clearing of some 40 ha and more felled about
+    the middle of the learning period, if it counted as background; smaller ones fill too few cells.
     """
 
     power: FloatArray

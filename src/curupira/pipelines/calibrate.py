@@ -39,10 +39,10 @@ from curupira.pipelines.images import (
     rasterise,
     read_block,
     track,
-    usable_image,
 )
 from curupira.pipelines.masks import MONITORED
 from curupira.pipelines.regions import COPIES
+from curupira.pipelines.usable import usable_images
 from curupira.progress import Report, silent
 from curupira.records import group_acquisitions
 from curupira.report.distance import DistanceView, distance_figure
@@ -158,7 +158,7 @@ def calibrate(
     )
     crs = str(detector.grid.crs)
     warned = [project(g, SIRGAS_2000, crs).buffer(WARNED_M) for g in shapes]
-    series, pixels = _sample(detector, [usable_image(a, detector) for a in known], warned, options)
+    series, pixels = _sample(detector, usable_images(known, detector), warned, options)
     report(1, 2, "sampled the forest")
     found = clutter(series, options.images)
     drops = clutter_drops(series, options.images)

@@ -31,10 +31,10 @@ from curupira.pipelines.images import (
     hold,
     read_block,
     track,
-    usable_image,
 )
 from curupira.pipelines.masks import MONITORED
 from curupira.pipelines.regions import regions, tile_size
+from curupira.pipelines.usable import usable_images
 from curupira.records import Acquisition
 from curupira.units import flag_days
 
@@ -110,7 +110,7 @@ def ensure(
     state = State(folder / FOLDER / f"{sensor}_{orbit:03d}_{first.day}_{digest[:16]}.npy", area)
     if state.path.exists():
         return state
-    stack = tuple(usable_image(a, detector) for a in images)
+    stack = tuple(usable_images(images, detector))
     tasks = (Task(detector, stack, first.day, w) for w in regions(detector, stack, area))
     state.path.parent.mkdir(exist_ok=True)
     partial = state.path.with_suffix(".partial")

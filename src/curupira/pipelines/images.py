@@ -24,7 +24,7 @@ from curupira.config import Workspace
 from curupira.cube.reader import CubeReader
 from curupira.detect.baseline import baselines
 from curupira.detect.block import StackBlock
-from curupira.detect.geometry import angle_mask, edge_eroded
+from curupira.detect.geometry import angle_mask
 from curupira.detect.params import DetectParams
 from curupira.detect.periods import Periods, periods
 from curupira.errors import InputError
@@ -237,6 +237,11 @@ def read_block(
     )
 
 
+def read_vh(detector: Detector, image: Image, window: Window, out: Values) -> None:
+    """Fill a window with the VH of one acquisition; what no scene shows is missing."""
+    _read_image(detector, image, window, {"vh": out})
+
+
 def _views(image: Image) -> Iterator[tuple[Scene, Window, BaseGeometry | None]]:
     return zip(image.acquisition.scenes, image.windows, image.usable, strict=True)
 
@@ -315,19 +320,6 @@ def within_angles(detector: Detector, scene: Scene, window: Window) -> npt.NDArr
         return np.ones(window.shape, dtype=bool)
     angle = detector.reader.read(scene.relative_orbit, scene.scene_id, "angle", window)
     return angle_mask(angle, detector.params.geometry)
-
-
-def usable_image(acquisition: Acquisition, detector: Detector) -> Image:
-    """Cut the along-track edges off an acquisition's scenes (method.md 1A step 3, 1B row 17)."""
-    params = detector.params.geometry
-    outlines = [on_grid(s, detector.grid) for s in acquisition.scenes]
-    windows = tuple(bounding_window(o, detector.grid) for o in outlines)
-    known = [s.slice_number is not None for s in acquisition.scenes]
-    if params.border == "none" or not all(known):
-        return Image(acquisition, windows, (None,) * len(outlines))
-    if params.border == "pass":
-        outlines = [shapely.convex_hull(shapely.union_all(outlines))] * len(outlines)
-    return Image(acquisition, windows, tuple(edge_eroded(o, params.border_m) for o in outlines))
 
 
 def footprint(acquisition: Acquisition, grid: GeoBox) -> BaseGeometry:

@@ -25,10 +25,10 @@ from curupira.pipelines.images import (
     read_block,
     select_images,
     track,
-    usable_image,
 )
 from curupira.pipelines.masks import MONITORED
 from curupira.pipelines.products import BANDS, NODATA, product_path
+from curupira.pipelines.usable import usable_images
 from curupira.records import Acquisition
 from curupira.report import SarImage, ThresholdMap
 
@@ -206,7 +206,7 @@ class Gallery:
         """
         detector = self.detector
         _, images = select_images(acquisition, self.known, detector.params)
-        stack = read_block(detector, [usable_image(a, detector) for a in images], pixel)
+        stack = read_block(detector, usable_images(images, detector), pixel)
         distance = detector.masks.read_distance(pixel)
         pixels = xr.DataArray(
             stack.vh,

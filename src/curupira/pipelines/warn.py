@@ -27,11 +27,11 @@ from curupira.pipelines.images import (
     on_grid,
     rasterise,
     read_block,
-    usable_image,
 )
 from curupira.pipelines.masks import MASKED, MONITORED
 from curupira.pipelines.regions import regions, tile_size
 from curupira.pipelines.seen import SeenLayers, seen_layers
+from curupira.pipelines.usable import usable_images
 from curupira.records import Acquisition, Observation
 from curupira.units import FLAG_EPOCH
 from curupira.vectorise.params import VectoriseParams
@@ -41,7 +41,10 @@ from curupira.vectorise.polygons import extract
 
 @dataclass(frozen=True)
 class Task:
-    """One region of one acquisition: read at once, worked on block by block."""
+    """One region of one acquisition: read at once, worked on block by block.
+
+    ``sar_mask``: what was warned of, in the window grown by the halo.
+    """
 
     detector: Detector
     images: tuple[Image, ...]
@@ -99,11 +102,22 @@ def detect_acquisition(
     outline = footprint(acquisition, detector.grid)
     area = bounding_window(outline, detector.grid)
     recent = set(detection_days(images, detector.params))
-    stack = tuple(replace(usable_image(a, detector), dry=a.day in recent) for a in images)
-    masked = rasterise(sar_mask, detector.grid, area)
+    stack = tuple(
+        replace(image, dry=image.acquisition.day in recent)
+        for image in usable_images(images, detector)
+    )
+    around = with_halo(area, detector)
+    masked = rasterise(sar_mask, detector.grid, around)
     tasks = (
-        Task(detector, stack, acquisition.day, w, masked[w.relative_to(area).slices], frozen)
-        for w in regions(detector, stack, area)
+        Task(
+            detector,
+            stack,
+            acquisition.day,
+            window,
+            masked[with_halo(window, detector).relative_to(around).slices],
+            frozen,
+        )
+        for window in regions(detector, stack, area)
     )
     chunks: list[AlertPixels] = []
     counts = np.zeros(3, dtype=np.int64)
@@ -119,20 +133,25 @@ def detect_acquisition(
     return Detection(observations, float(monitored), float(hidden), float(unobserved))
 
 
+def with_halo(window: Window, detector: Detector) -> Window:
+    """A window and the pixels around it that detection looks at."""
+    whole = Window(0, detector.grid.shape.y, 0, detector.grid.shape.x)
+    return window.grow(detector.params.halo, whole)
+
+
 def detect_region(task: Task) -> list[BlockResult]:
     """Read a region's codes with their halo, and detect block by block."""
     detector = task.detector
-    whole = Window(0, detector.grid.shape.y, 0, detector.grid.shape.x)
+    around = with_halo(task.window, detector)
     if (detector.masks.read_zones(task.window) == MONITORED).any():
-        outer = task.window.grow(detector.params.halo, whole)
-        detector = hold(detector, task.images, outer)
+        detector = hold(detector, task.images, around)
     return [
         detect_block(
             replace(
                 task,
                 detector=detector,
                 window=window,
-                sar_mask=task.sar_mask[window.relative_to(task.window).slices],
+                sar_mask=task.sar_mask[with_halo(window, detector).relative_to(around).slices],
             )
         )
         for window in shares(task.window, tile_size(detector, len(task.images)))
@@ -142,30 +161,29 @@ def detect_region(task: Task) -> list[BlockResult]:
 def detect_block(task: Task) -> BlockResult:
     """Detect in a block with its halo, and trim."""
     detector, params = task.detector, task.detector.params
-    whole = Window(0, detector.grid.shape.y, 0, detector.grid.shape.x)
-    outer = task.window.grow(params.halo, whole)
+    outer = with_halo(task.window, detector)
     inner = task.window.relative_to(outer)
     zones = detector.masks.read_zones(outer)
     distance = detector.masks.read_distance(outer)
-    forest = zones == MONITORED
-    trimmed = forest[inner.slices]
-    background = forest.copy()
-    masked = int(((zones == MASKED)[inner.slices] | (task.sar_mask & trimmed)).sum())
-    forest[inner.slices] &= ~task.sar_mask
+    # What was warned of is no forest: neither watched, nor a measure of weather and roughness.
+    forest = (zones == MONITORED) & ~task.sar_mask
+    trimmed = (zones == MONITORED)[inner.slices]
+    warned = task.sar_mask[inner.slices]
+    masked = int(((zones == MASKED)[inner.slices] | (warned & trimmed)).sum())
     # Where nothing is watched nothing is observed, whatever the images hold.
     images = task.images if forest.any() else task.images[-1:]
     codes = task.frozen is None and one_pass(params)
-    block = replace(read_block(detector, images, outer, codes=codes), background=background)
+    block = replace(read_block(detector, images, outer, codes=codes), background=forest)
     state = None if task.frozen is None else task.frozen.read(outer)
     layers = block_layers(
         block, task.day, params, distance_m=distance, forest=forest, frozen=state, inner=inner
     )
     observed = layers.n_alerts != NOT_OBSERVED
-    monitored = trimmed & ~task.sar_mask
+    monitored = forest[inner.slices]
     return BlockResult(
         window=task.window,
         layers=layers,
-        seen=seen_layers(block, inner, layers, zones[inner.slices], task.sar_mask, params),
+        seen=seen_layers(block, inner, layers, zones[inner.slices], warned, params),
         pixels=AlertPixels.from_block(
             task.window,
             layers.n_alerts,
