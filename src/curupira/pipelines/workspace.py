@@ -22,6 +22,17 @@ from curupira.progress import Report, silent
 from curupira.sources.profiles import Profile
 from curupira.sources.vector import read_area, split_layer
 
+#: Keys of a monitor file that hold paths of what another workspace may share, or URLs.
+PATHS = {
+    "area": ("file", "municipalities", "protected_areas", "indigenous_territories", "overlays"),
+    "source": ("catalogue", "dem", "orbit_folder", "downloads"),
+    "masks": ("forest", "non_forest", "deforestation", "water"),
+    "rain": ("folder",),
+    "cube": ("path",),
+    "serve": ("optical_alerts", "optical_stac"),
+    "mining": ("model", "streams", "dem"),
+}
+
 
 def create(
     folder: Path,
@@ -135,16 +146,20 @@ def beside(opened: Workspace, folder: Path, preset: str) -> Workspace:
     there = Path(os.path.relpath(opened.folder, folder))
     old = opened.monitor
 
-    def moved(text: str) -> str:
-        return text if "://" in text else str(there / text)
+    def moved(value: Any) -> Any:
+        """The same place as seen from the new folder; empty means none, and stays."""
+        if isinstance(value, dict):
+            return {name: moved(text) for name, text in value.items()}
+        if isinstance(value, tuple):
+            return tuple(map(moved, value))
+        return value if not value or "://" in value else str(there / value)
 
-    roles = ("deforestation", "water", "non_forest")
-    layers = {role: tuple(map(moved, getattr(old.masks, role))) for role in roles}
-    changed = {
-        "area": old.area.model_copy(update={"file": moved(old.area.file)}),
-        "source": old.source.model_copy(update={"catalogue": moved(old.source.catalogue)}),
-        "masks": old.masks.model_copy(update=layers),
-        "cube": old.cube.model_copy(update={"path": moved(old.cube.path)}),
+    changed: dict[str, Any] = {}
+    for name, keys in PATHS.items():
+        section = getattr(old, name)
+        update = {key: moved(getattr(section, key)) for key in keys}
+        changed[name] = section.model_copy(update=update)
+    changed |= {
         "algorithm": old.algorithm.model_copy(update={"preset": preset}),
         # Another's database, targets or alarm would get the warnings of both.
         "store": StoreParams(),
