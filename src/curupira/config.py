@@ -337,9 +337,9 @@ def _section_lines(name: str, section: BaseModel) -> list[str]:
     lines = ["", f"[{name}]"]
     for key, field in type(section).model_fields.items():
         value = getattr(section, key)
-        # TOML has no word for nothing: what is left out stands as a comment.
-        off = "# " if value is None else ""
-        lines += [f"# {_comment(field)}", f"{off}{key} = {_toml(value)}"]
+        # TOML has no word for nothing: what is left out stands as a comment, with an example.
+        off, shown = ("# ", (field.examples or [""])[0]) if value is None else ("", value)
+        lines += [f"# {_comment(field)}", f"{off}{key} = {_toml(shown)}"]
     return lines
 
 
@@ -361,7 +361,8 @@ def _comment(field: FieldInfo) -> str:
     if choices:
         limits.append(" | ".join(f'"{c}"' for c in choices))
     extent = f" ({', '.join(limits)})" if limits else ""
-    return f"{text}{extent}; default {_toml(field.get_default(call_default_factory=True))}"
+    default = field.get_default(call_default_factory=True)
+    return f"{text}{extent}; default {'left out' if default is None else _toml(default)}"
 
 
 def _key(name: str) -> str:
@@ -369,8 +370,8 @@ def _key(name: str) -> str:
 
 
 def _toml(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return "none" if value is None else str(value).lower()
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, int | float):

@@ -109,6 +109,7 @@ class MiningParams(BaseModel):
         le=1,
         description="Probability above which `mining classify -w` makes a square a candidate; left "
         "out: the model's own",
+        examples=[0.82],
     )
     neighbourhood_m: float = Field(
         260.0,

@@ -214,9 +214,9 @@ def test_what_cannot_be_asked(builder: ModuleType, tmp_path: Path) -> None:
 
 def test_the_monitor_file_may_leave_the_threshold_out() -> None:
     text = render(Monitor())
-    assert "# threshold = none" in text
+    assert "# threshold = 0.82" in text
     assert parse(text) == Monitor()
-    given = text.replace("# threshold = none", "threshold = 0.6")
+    given = text.replace("# threshold = 0.82", "threshold = 0.6")
     assert parse(given).mining.threshold == 0.6
     assert parse(render(parse(given))) == parse(given)
     with pytest.raises(ConfigError, match=r"\[mining\] threshold = 1.5 is refused"):

@@ -49,7 +49,7 @@ def init(
 
     Example: `curupira init tapajos --area tapajos.gpkg --catalogue ../images/catalog.json`
     """
-    from curupira.pipelines.workspace import create
+    from curupira.pipelines.workspace import create, lacks_catalogue
 
     profile = source or ("static" if catalogue else "pc-rtc")
     settings = {"profile": profile} | ({"catalogue": catalogue} if catalogue else {})
@@ -65,6 +65,11 @@ def init(
         f"workspace {folder}: {grid.shape.x} x {grid.shape.y} pixels of "
         f"{grid.resolution.x:g} m in {grid.crs}"
     )
+    if lacks_catalogue(workspace):
+        say(
+            f"there is no catalogue {workspace.monitor.source.catalogue} in {folder} yet: "
+            "`curupira source index` or `curupira grd` make one"
+        )
     say(
         f"next: look through {folder / 'monitor.toml'}, then `curupira source check -w {folder}` "
         f"and `curupira run -w {folder}`"
@@ -86,7 +91,7 @@ def simulate(
         typer.Option(
             "--scenario",
             metavar="NAME",
-            help="World: default, clean, rain, wet, hilly, late, shifted, dual.",
+            help="World: default, clean, rain, wet, hilly, late, border, shifted, dual.",
         ),
     ] = "default",
     preset: PresetOption = presets.DEFAULT,

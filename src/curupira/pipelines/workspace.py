@@ -21,6 +21,7 @@ from curupira.pipelines.simulate import Radiometry, simulate_workspace
 from curupira.progress import Report, silent
 from curupira.sources.profiles import Profile
 from curupira.sources.vector import read_area, split_layer
+from curupira.stac_read import is_remote
 
 #: Keys of a monitor file that hold paths of what another workspace may share, or URLs.
 PATHS = {
@@ -50,7 +51,7 @@ def create(
     ------
     ConfigError
         If the folder is a workspace already or has another ``area.geojson``, the file is missing,
-        or preset or source are unknown.
+        preset or source are unknown, or the source's catalogue is not given relative to the folder.
     InputError
         If the file has no usable polygon.
     StoreError
@@ -59,6 +60,7 @@ def create(
     refuse_existing(folder)
     presets.load(preset)
     _check_profile(source or {})
+    _check_catalogue(folder, (source or {}).get("catalogue", ""))
     file, _ = split_layer(area_file)
     if not file.is_file():
         raise ConfigError("no such file", where=area_file, remedy="give --area a vector file")
@@ -174,6 +176,22 @@ def _check_profile(source: dict[str, Any]) -> None:
     if profile not in known:
         raise ConfigError(
             f"no source {profile!r}", where="--source", remedy=f"use one of {', '.join(known)}"
+        )
+
+
+def lacks_catalogue(workspace: Workspace) -> bool:
+    """Whether the images' catalogue is a file of this machine that is not there (yet)."""
+    href = workspace.href(workspace.monitor.source.catalogue)
+    return "://" not in href and not is_remote(href) and not Path(href).is_file()
+
+
+def _check_catalogue(folder: Path, href: str) -> None:
+    """Refuse a path that was given relative to the current folder instead of the workspace's."""
+    if href and Path(href).is_file() and not (folder / href).is_file():
+        raise ConfigError(
+            "there is no such catalogue",
+            where=f"--catalogue {href}",
+            remedy=f"it is relative to {folder}: write {os.path.relpath(href, folder)}",
         )
 
 
