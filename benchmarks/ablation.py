@@ -39,6 +39,7 @@ from curupira.detect.verify import Deviation, load_network, verified
 from curupira.pipelines.accuracy import read_truth
 from curupira.pipelines.images import looks_east, rasterise, read_block
 from curupira.pipelines.masks import MONITORED
+from curupira.pipelines.sar_mask import SarMaskParams, wider
 from curupira.pipelines.simulate_truth import TRUTH
 from curupira.pipelines.usable import usable_images
 from curupira.pipelines.warn import to_observations
@@ -157,7 +158,8 @@ class Watcher:
         """What the last image before the watch shows, a pixel wider."""
         before = [a for a in self.stack.acquisitions if a.day < self.since]
         old = self.look(before[-1], []) if before else []
-        return [shapely.buffer(o.geometry, 20, join_style="mitre") for o in old]
+        options = SarMaskParams.from_preset(self.detector.preset)
+        return [wider(o.geometry, options, self.detector) for o in old]
 
     def look(self, acquisition: Acquisition, sar_mask: Sequence[BaseGeometry]) -> list[Observation]:
         """What an image shows, with those of its detection period, outside of a mask."""

@@ -6,7 +6,9 @@
 Reads what ``districts.py run --tag TAG`` kept in DIR. OUT holds a document of product.md section 8
 for each run, and what it leaves open: how many false warnings lie on events begun before
 ``monitor_since``, preliminary warnings by their truth, points of the frontier, and which share of
-all events the first run warned of a full revisit before the second.
+all events the first run warned of a full revisit before the second. Of watches of more than a year
+also the warnings first flagged from the second year on: by then what was felled before
+``monitor_since``, and is counted as false, has been told or is on the map.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import argparse
 import json
 import pickle
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from curupira.units import add_months
 from curupira.validate.accuracy import assess
 from curupira.validate.matching import block_of, match
 from curupira.validate.pool import Case, pool
@@ -51,6 +55,7 @@ def document(cases: Sequence[Case], rows: pd.DataFrame) -> dict[str, Any]:
     return found.document() | {
         "exposure_km2_years": months * 1000 / 12,
         "false_on_older_events": _older(cases, months),
+        "from_second_year": _settled(cases, rows),
         "preliminary_true": {
             "all": _preliminary(rows, 0.0),
             "from_0.4_ha": _preliminary(rows, LIMIT_HA),
@@ -80,6 +85,44 @@ def _older(cases: Sequence[Case], months: float) -> dict[str, Any]:
         "on_no_event": none,
         "ua_without_older": share(outcome, np.zeros(outcome.size, dtype=np.int64)).document(),
         "rate_without_older": rate(none, months).document(),
+    }
+
+
+def _settled(cases: Sequence[Case], rows: pd.DataFrame) -> dict[str, Any] | None:
+    """Confirmed warnings first flagged a year after ``monitor_since`` or later, by the same rules.
+
+    None where no district was watched so long.
+    """
+    first = rows.groupby(["district", rows.warning.astype(str)]).first_flag.min()
+    outcome: list[bool] = []
+    on_older, months = 0, 0.0
+    for name, case in zip(rows.district.unique(), cases, strict=True):
+        watch = replace(case.watch, since=add_months(case.watch.since, 12))
+        if watch.since >= watch.end:
+            continue
+        months += watch.months_1000km2
+        kept = [
+            a
+            for a in case.alerts
+            if a.judged
+            and a.confirmed
+            and a.area_ha >= LIMIT_HA
+            and first[name, a.warning_id] >= watch.since
+        ]
+        events = [e for e in case.events if case.watch.since < e.start <= case.watch.end]
+        before = [e for e in case.events if e.start <= case.watch.since]
+        true = match(kept, events).true_alerts(len(kept))
+        outcome += true.tolist()
+        on_older += int((~true & match(kept, before).true_alerts(len(kept))).sum())
+    if not months:
+        return None
+    false = len(outcome) - sum(outcome)
+    return {
+        "exposure_km2_years": months * 1000 / 12,
+        "false_confirmed": false,
+        "on_older_events": on_older,
+        "rate": rate(false, months).document(),
+        "ua_count": share(np.array(outcome), np.zeros(len(outcome), dtype=np.int64)).document(),
     }
 
 

@@ -361,3 +361,20 @@ def test_a_dry_run_refuses_what_a_run_would(
     workspace = b.World(tmp_path / "i", []).workspace(tmp_path / "ws", b.series(2), **wrong)
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         b.play(workspace, dry_run=True)
+
+
+def test_the_rim_of_a_warning_is_masked_where_the_preset_says(
+    builder: ModuleType, tmp_path: Path
+) -> None:
+    """What is felled beside a warning is warned of from the masked rim on."""
+    b = builder
+    first, beside = b.Square(20, 20, b.day(7)), b.Square(20, 32, b.day(10))
+    world = b.World(tmp_path / "images", [first, beside])
+    gaps = {}
+    for rim in (0, 2):
+        override = {"sar_mask_rim_px": rim}
+        workspace = world.workspace(tmp_path / f"ws{rim}", b.series(13), override=override)
+        b.play(workspace)
+        old, new = sorted(b.warning_rows(workspace), key=lambda row: row.first_flag_date)
+        gaps[rim] = b.on_grid(old.geom).distance(b.on_grid(new.geom))
+    assert gaps == {0: 0, 2: pytest.approx(40)}

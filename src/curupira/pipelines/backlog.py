@@ -15,7 +15,7 @@ from curupira.blocks import Executor
 from curupira.cog import write_atomic
 from curupira.pipelines.corrections import Correction, corrected, digest_with
 from curupira.pipelines.images import Detector, input_hash, season_refusal, select_images, track
-from curupira.pipelines.sar_mask import SarMaskParams
+from curupira.pipelines.sar_mask import SarMaskParams, wider
 from curupira.pipelines.warn import detect_acquisition
 from curupira.records import Acquisition
 
@@ -54,10 +54,11 @@ def backlog(
 
     Returns
     -------
-    Polygons of every status, a pixel wider all around, for their rims are still to be seen. Empty
-    with ``backlog = "warned"`` in the preset.
+    Polygons of every status, as wide as the SAR mask makes them, for their rims are still to be
+    seen. Empty with ``backlog = "warned"`` in the preset.
     """
-    if SarMaskParams.from_preset(detector.preset).backlog == "warned":
+    options = SarMaskParams.from_preset(detector.preset)
+    if options.backlog == "warned":
         return []
     latest = {track(a): a for a in known if a.day < since}
     path = folder / FILE
@@ -78,9 +79,8 @@ def backlog(
     if keep and found != kept:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(path, json.dumps(found).encode())
-    wider = float(detector.grid.resolution.x)
     return [
-        shapely.buffer(shapely.from_wkb(text), wider, join_style="mitre")
+        wider(shapely.from_wkb(text), options, detector)
         for texts in found.values()
         for text in texts
     ]

@@ -29,6 +29,9 @@ class SarMaskParams(BaseModel):
     sar_mask_clears: bool = Field(
         description="Whether rejected warnings and those on the deforestation map leave the mask."
     )
+    sar_mask_rim_px: int = Field(
+        ge=0, le=10, description="Pixels around what is masked that are masked as well. Own."
+    )
     backlog: Literal["warned", "masked"] = Field(
         description="What was disturbed before monitoring began: warned of, or left out. Own."
     )
@@ -56,7 +59,8 @@ def masking(book: Book, day: date, window: Window, detector: Detector) -> list[B
     All confirmed by acquisitions of earlier days, and of the same day those of high intensity
     (method.md 1A step 16, product.md 3 point 3); which of them by the preset's ``sar_mask``.
     With ``sar_mask_clears`` a low-intensity warning stays watched, and a warning leaves the mask
-    when the deforestation map is newer than it.
+    when the deforestation map is newer than it. All are wider by ``sar_mask_rim_px``: the filters
+    show a clearing's rim as half dark, and in time the rim would be warned of by itself.
     """
     options = SarMaskParams.from_preset(detector.preset)
     if options.sar_mask == "none":
@@ -76,6 +80,13 @@ def masking(book: Book, day: date, window: Window, detector: Detector) -> list[B
         )
         if options.sar_mask_clears and (gone or not high):
             continue
-        if e.geometry.intersects(box):
-            found.append(e.geometry)
+        wide = wider(e.geometry, options, detector)
+        if wide.intersects(box):
+            found.append(wide)
     return found
+
+
+def wider(geometry: BaseGeometry, options: SarMaskParams, detector: Detector) -> BaseGeometry:
+    """A geometry in the grid's CRS with the rim that is masked with it."""
+    rim_m = options.sar_mask_rim_px * float(detector.grid.resolution.x)
+    return shapely.buffer(geometry, rim_m, join_style="mitre") if rim_m else geometry
