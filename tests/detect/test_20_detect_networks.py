@@ -11,9 +11,7 @@ from curupira.detect.networks import batcher, drop_idle, median_network, prune, 
 
 @lanes.kernel
 def lane_medians(values, network, sign, valid, out):
-    lanes.balance_missing(values, sign, valid, lanes.LANES)
-    lanes.exchange(values, network, lanes.LANES)
-    lanes.pick_median(values, valid, out, lanes.LANES)
+    lanes.lane_medians(values, network, sign, valid, out)
 
 
 @lanes.kernel

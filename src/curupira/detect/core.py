@@ -91,7 +91,6 @@ def stable_images(
         quegan_yu,
         rows // 2 % _PAIRS * pitch + rows % 2 * span,
         border_index(width, _HALO, span + 2 * _HALO),
-        median_network(25),
         np.where(keep, np.cumsum(keep) - 1, -1),
         out,
         factor,
@@ -165,7 +164,6 @@ def _core(
     quegan_yu: bool,
     starts: Index,
     columns: Index,
-    network25: Index,
     slot: Index,
     out: Float32,
     factor: Float32,
@@ -190,7 +188,7 @@ def _core(
             if not quegan_yu:
                 _keep_pair(ring, first, slot, y, out)
         if quegan_yu and pair > 0:
-            filter_pair(ring, starts, columns, 2 * pair - 2, width, network25, slot, out, factor)
+            filter_pair(ring, starts, columns, 2 * pair - 2, width, slot, out, factor)
 
 
 @inlined

@@ -20,11 +20,9 @@ from curupira.detect.exceedance import MAX_ALERTS, NO_FLAG
 from curupira.detect.lanes import (
     DB_PER_OCTAVE,
     LANES,
-    balance_missing,
-    exchange,
     kernel,
+    lane_medians,
     log2,
-    pick_median,
     strips_of,
     wide,
 )
@@ -256,9 +254,7 @@ def _deviation_strips(
             source = stack[t, p0:]
             for lane in range(LANES):
                 wires[t, lane] = abs(log2(source[lane]) * DB_PER_OCTAVE - level[lane])
-        balance_missing(wires, sign, valid, LANES)
-        exchange(wires, network, LANES)
-        pick_median(wires, valid, out[p0:], LANES)
+        lane_medians(wires, network, sign, valid, out[p0:])
 
 
 @kernel

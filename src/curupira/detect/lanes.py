@@ -110,12 +110,13 @@ def load_strip(
     columns: npt.NDArray[np.int64],
     y: int,
     x0: int,
-    halo: int,
+    halo: int | np.int64,
     scratch: Float32,
 ) -> int:
     """Copy the strip at (y, x0) and its halo into ``scratch`` (rows, at least LANES + 2 halo).
 
-    The image is flat: ``starts`` says where each padded row of ``width`` pixels begins.
+    The image is flat: ``starts`` says where each padded row of ``width`` pixels begins. (For every
+    ``halo`` written as a plain number numba would compile this anew.)
 
     Returns
     -------
@@ -153,61 +154,46 @@ def store_strip(strip: Float32, row: Float32) -> None:
 
 
 @piece
-def balance_missing(values: Float32, sign: Float32, valid: Float32, width: int) -> None:
-    """Prepare wires (wire, lane) for a median: NaN becomes +inf and -inf in turn, per lane.
+def lane_medians(
+    values: Float32, network: npt.NDArray[np.int64], sign: Float32, valid: Float32, out: Float32
+) -> None:
+    """Median of the valid values of each lane of wires (wire, lane), by `networks.median_network`.
 
-    ``sign`` and ``valid`` (lane) are overwritten; ``valid`` receives the count of valid values.
+    All but ``network`` have LANES lanes. ``values`` and ``sign`` are overwritten; ``valid``
+    receives the count of valid values, ``out`` (it may be ``sign``) their median, NaN if none.
+
+    NaN becomes +inf and -inf in turn, per lane. The smaller half of the missing wires then sinks to
+    -inf, so the valid values sit around the middle of the n wires: an even count of them has its
+    median halfway between ranks n // 2 - 1 and n // 2; an odd one has it at n // 2 where n is odd,
+    at n // 2 - 1 where n is even.
     """
     wide()
-    for lane in range(width):
+    for lane in range(LANES):
         sign[lane] = np.float32(np.inf)
         valid[lane] = np.float32(0)
     for wire in range(values.shape[0]):
         row = values[wire]
-        for lane in range(width):
+        for lane in range(LANES):
             value = row[lane]
             present = not np.isnan(value)
             row[lane] = value if present else sign[lane]
             sign[lane] = sign[lane] if present else -sign[lane]
             valid[lane] += np.float32(1) if present else np.float32(0)
-
-
-@piece
-def exchange(values: Float32, pairs: npt.NDArray[np.int64], width: int) -> None:
-    """Run a network over the first ``width`` lanes of wires (wire, lane), in place. No NaN."""
-    wide()
-    for step in range(pairs.shape[0]):
-        low = values[pairs[step, 0]]
-        high = values[pairs[step, 1]]
-        for lane in range(width):
-            a = low[lane]
-            b = high[lane]
+    for step in range(network.shape[0]):
+        low, high = values[network[step, 0]], values[network[step, 1]]
+        for lane in range(LANES):
+            a, b = low[lane], high[lane]
             low[lane] = a if a < b else b
             high[lane] = a if a > b else b
-
-
-@piece
-def pick_median(values: Float32, valid: Float32, out: Float32, width: int) -> None:
-    """Median of the valid values of each lane, after `balance_missing` and `exchange`.
-
-    The smaller half of the missing wires sank to -inf, so the valid values sit around the middle
-    of the n wires. An even count of valid values has its median halfway between ranks n // 2 - 1
-    and n // 2. An odd one has it at n // 2 where n is odd, at n // 2 - 1 where n is even.
-    No valid value gives NaN.
-    """
-    wide()
     size = values.shape[0]
     high = values[size // 2]
-    low = values[max(size // 2 - 1, 0)]
-    for lane in range(width):
-        a = low[lane]
-        b = high[lane]
-        count = valid[lane]
-        half = count * np.float32(0.5)
-        odd = half != np.floor(half)
+    low = values[size // 2 - 1 if size > 1 else 0]
+    for lane in range(LANES):
+        a, b = low[lane], high[lane]
+        half = valid[lane] * np.float32(0.5)
         single = b if size % 2 == 1 else a
-        middle = single if odd else np.float32(0.5) * (a + b)
-        out[lane] = middle if count > np.float32(0) else np.float32(np.nan)
+        middle = single if half != np.floor(half) else np.float32(0.5) * (a + b)
+        out[lane] = middle if half > np.float32(0) else np.float32(np.nan)
 
 
 @intrinsic  # type: ignore[untyped-decorator]

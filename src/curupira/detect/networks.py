@@ -3,7 +3,7 @@
 A network has no branch that depends on the data, so one list of steps sorts many pixels side by
 side, one vector lane each. Missing values need no branch either: the missing ones of a pixel are
 replaced in turn by +inf and -inf. The median of the valid values then lies at the middle of all,
-or one rank below it when that balance is odd (see `pick_median`).
+or one rank below it when that balance is odd (see `lanes.lane_medians`).
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def sorted_runs(runs: int, length: int) -> npt.NDArray[np.bool_]:
 def median_network(size: int) -> npt.NDArray[np.int64]:
     """Network (exchange, 2) that leaves the middle of ``size`` wires, and the rank below, in place.
 
-    Only wires ``size // 2`` and ``size // 2 - 1`` are final; `pick_median` says which one counts.
+    Only wires ``size // 2`` and ``size // 2 - 1`` are final; `lane_medians` says which one counts.
     """
     middle = size // 2
     pairs = prune(batcher(size), {middle, max(middle - 1, 0)})

@@ -31,6 +31,7 @@ from curupira.detect.windows import (
     median5_pair_gaps,
     repair_median5,
     sort_columns,
+    sort_columns_gaps,
     window_mean,
     window_median,
 )
@@ -127,7 +128,7 @@ def _filter(
     out = np.empty((int(kept.sum()), height, width), np.float32)
     factor = np.empty((height, width), np.float32)
     if (kind, window) == ("median", 5):
-        _median5_strips(flat, starts, columns, median_network(25), slot, out, factor)
+        _median5_strips(flat, starts, columns, slot, out, factor)
     else:
         box = kind == "box"
         network = median_network(1 if box else window * window)
@@ -165,7 +166,6 @@ def filter_pair(
     columns: Index,
     y: int,
     width: int,
-    network: Index,
     slot: Index,
     out: Float32,
     factor: Float32,
@@ -173,15 +173,15 @@ def filter_pair(
     """5 x 5 medians of rows y and y + 1 of all images (t, pixel), and their factor.
 
     ``starts`` and ``columns``: of `load_strip`. ``slot`` (t,): where in ``out`` (kept, y, x) an
-    image goes, -1 nowhere. ``network``: of the 25 pixels of a window, for those with gaps.
+    image goes, -1 nowhere.
     """
     wide()
     strips = (width + LANES - 1) // LANES
     flat, ordered = scratch(PAIR_ROWS * PITCH), scratch(4 * PITCH)
     strip = flat.reshape(PAIR_ROWS, PITCH)
-    filled, medians, lower = scratch(PAIR_ROWS * PITCH), scratch(2 * LANES), scratch(2 * LANES)
-    gone, work = scratch(2 * LANES).reshape(2, LANES), scratch(2 * LANES).reshape(2, LANES)
-    wires = scratch(25 * LANES).reshape(25, LANES)
+    filled, counts = scratch(PAIR_ROWS * PITCH), scratch(2 * PITCH)
+    medians, gone = scratch(2 * LANES), scratch(2 * LANES)
+    wires, work = scratch(25 * LANES), scratch(LANES)
     touched = np.empty(LANES, np.int64)
     kept = scratch(LANES)
     total = scratch(strips * 2 * LANES).reshape(strips, 2, LANES)
@@ -192,15 +192,16 @@ def filter_pair(
     for t in range(images.shape[0]):
         for s in range(strips):
             x0 = max(min(s * LANES, width - LANES), 0)
-            missing = load_strip(images[t], width, starts, columns, y, x0, 2, strip)
+            missing = load_strip(images[t], width, starts, columns, y, x0, np.int64(2), strip)
             if missing == 0:
                 sort_columns((flat, ordered))
                 median5_pair((flat, ordered, medians))
             elif missing < PAIR_ROWS * (LANES + 4):
-                median5_pair_gaps(strip, filled, ordered, lower, gone, medians)
+                sort_columns_gaps((flat, ordered, filled, counts))
+                median5_pair_gaps((filled, ordered, medians, counts, gone))
                 for k in range(2):
-                    part, out_k = strip[k : k + 5], medians[k * LANES : (k + 1) * LANES]
-                    repair_median5(part, gone[k], network, touched, wires, work, out_k)
+                    first = k * LANES
+                    repair_median5(strip[k:], gone[first:], touched, wires, work, medians[first:])
             for k in range(below):
                 expected = medians[k * LANES : (k + 1) * LANES]
                 _accumulate(strip[2 + k, 2:], expected, total[s, k], count[s, k], kept)
@@ -217,7 +218,6 @@ def _median5_strips(
     stack: Float32,
     starts: Index,
     columns: Index,
-    network: Index,
     slot: Index,
     out: Float32,
     factor: Float32,
@@ -225,7 +225,7 @@ def _median5_strips(
     wide()
     height, width = factor.shape
     for y in range(0, height, 2):
-        filter_pair(stack, starts, columns, y, width, network, slot, out, factor)
+        filter_pair(stack, starts, columns, y, width, slot, out, factor)
 
 
 @kernel

@@ -9,13 +9,12 @@ from curupira.detect.lanes import (
     DB_PER_OCTAVE,
     LANES,
     Float32,
-    balance_missing,
-    exchange,
     kernel,
+    lane_medians,
     log2,
-    pick_median,
     piece,
     scratch,
+    store_strip,
     strips_of,
     wide,
 )
@@ -78,12 +77,11 @@ def level_strip(
         source, wire = stack[used[k], p0:], values[k]
         for lane in range(LANES):
             wire[lane] = source[lane]
-    balance_missing(values, sign, valid, LANES)
-    exchange(values, network, LANES)
-    pick_median(values, valid, sign, LANES)
-    for lane in range(min(LANES, out.shape[0])):
+    lane_medians(values, network, sign, valid, sign)
+    for lane in range(LANES):
         level = log2(sign[lane]) * DB_PER_OCTAVE
-        out[lane] = level if valid[lane] >= minimum else np.float32(np.nan)
+        sign[lane] = level if valid[lane] >= minimum else np.float32(np.nan)
+    store_strip(sign, out)
 
 
 @kernel

@@ -266,7 +266,7 @@ def _lee_strips(
     for first in range(0, width, LANES):
         x0 = max(min(first, width - LANES), 0)
         for y0 in range(0, height, _ROWS):
-            gaps = load_strip(image, width, starts, columns, y0, x0, _HALO, strip) > 0
+            gaps = load_strip(image, width, starts, columns, y0, x0, np.int64(_HALO), strip) > 0
             if gaps:
                 _split(strip, valid, holes)
                 _sum_samples(valid, column, shares)

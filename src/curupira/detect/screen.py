@@ -18,10 +18,8 @@ import numpy.typing as npt
 
 from curupira.detect.lanes import (
     LANES,
-    balance_missing,
-    exchange,
     kernel,
-    pick_median,
+    lane_medians,
     piece,
     scratch,
     wide,
@@ -213,16 +211,12 @@ def _window_medians(
                 source, wire = flat[t, p0 + k // side * width + k % side :], values[k]
                 for lane in range(LANES):
                     wire[lane] = source[lane]
-            balance_missing(values, sign, valid, LANES)
-            exchange(values, network, LANES)
-            pick_median(values, valid, median, LANES)
+            lane_medians(values, network, sign, valid, median)
             for k in range(size):
                 source, wire = flat[t, p0 + k // side * width + k % side :], values[k]
                 for lane in range(LANES):
                     wire[lane] = abs(source[lane] - median[lane])
-            balance_missing(values, sign, valid, LANES)
-            exchange(values, network, LANES)
-            pick_median(values, valid, sign, LANES)
+            lane_medians(values, network, sign, valid, sign)
             level, around = out[t, p0:], spread[t, p0:]
             for lane in range(LANES):
                 enough_here = valid[lane] >= enough

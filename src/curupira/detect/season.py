@@ -17,13 +17,11 @@ from curupira.detect.lanes import (
     DB_PER_OCTAVE,
     LANES,
     Float32,
-    balance_missing,
-    exchange,
     exp2,
     inlined,
     kernel,
+    lane_medians,
     log2,
-    pick_median,
     piece,
     scratch,
     strips_of,
@@ -224,9 +222,7 @@ def _recentre_strip(
         row = octaves[used[k], x0:]
         for lane in range(LANES):
             wires[k, lane] = row[lane]
-    balance_missing(wires, work[0], work[1], LANES)
-    exchange(wires, network, LANES)
-    pick_median(wires, work[1], work[0], LANES)
+    lane_medians(wires, network, work[0], work[1], work[0])
     for lane in range(LANES):
         shift[lane] -= work[0, lane]
 

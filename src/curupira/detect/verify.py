@@ -129,7 +129,9 @@ def _gather(vh: Planes, vv: Planes, at: npt.NDArray[np.int64], out: FloatArray) 
 @piece
 def _dense(values: FloatArray, weights: FloatArray, bias: FloatArray, out: FloatArray) -> None:
     """A layer whose negative sums become 0."""
-    out[:] = bias
+    # An assignment to a slice compiles for seconds: numba brings what it says of wrong shapes.
+    for j in range(out.shape[0]):
+        out[j] = bias[j]
     for i in range(weights.shape[0]):
         value, row = values[i], weights[i]
         for j in range(weights.shape[1]):

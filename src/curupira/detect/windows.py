@@ -11,14 +11,13 @@ from curupira.detect.lanes import (
     LANES,
     TAIL,
     Float32,
-    balance_missing,
-    exchange,
-    pick_median,
+    inlined,
+    lane_medians,
     piece,
     wide,
 )
 from curupira.detect.networks import batcher, drop_idle, prune, sorted_runs
-from curupira.detect.vectors import Writer, straight_line
+from curupira.detect.vectors import WIDTH, Writer, straight_line
 
 Index = npt.NDArray[np.int64]
 
@@ -26,6 +25,28 @@ Index = npt.NDArray[np.int64]
 PAIR_ROWS = 6
 #: Values in a row of the strip that `sort_columns` and `median5_pair` work on.
 PITCH = LANES + TAIL
+
+
+def _write_columns(w: Writer, gaps: bool) -> None:
+    """Sort rows 1 to 4 of each column of the strip.
+
+    With ``gaps`` NaN becomes +inf, in ``filled`` too, and ``counts`` gets how many are missing of
+    rows 0 to 4 and of rows 1 to 5.
+    """
+    values = [w.load(0, row * PITCH) for row in range(PAIR_ROWS)]
+    if gaps:
+        zero, one, far = w.number(0), w.number(1), w.number(np.inf)
+        missing = [w.nan(value) for value in values]
+        values = [w.choose(gone, far, v) for gone, v in zip(missing, values, strict=True)]
+        for row, value in enumerate(values):
+            w.store(value, 2, row * PITCH)
+        ones = [w.choose(gone, one, zero) for gone in missing]
+        w.store(w.add(*ones[:5]), 3, 0)
+        w.store(w.add(*ones[1:]), 3, PITCH)
+    shared = values[1:5]
+    w.run(batcher(4), shared)
+    for row, value in enumerate(shared):
+        w.store(value, 1, row * PITCH)
 
 
 def _write_median5(w: Writer, gaps: bool) -> None:
@@ -38,77 +59,57 @@ def _write_median5(w: Writer, gaps: bool) -> None:
 
     With ``gaps`` the value below the median is found as well, by the same step from one rank lower:
     where one or two of the 25 are missing and stand as +inf, the median lies there or between both.
+    Right where a window misses up to two; ``gone`` gets how many each misses.
     """
     first = 6 if gaps else 7
-    strip, columns, medians, lower = range(4)
+    strip, columns, medians, counts, gone = range(5)
     shared = [w.load(columns, row * PITCH + column) for column in range(5) for row in range(4)]
     w.run(prune(drop_idle(batcher(20), sorted_runs(5, 4)), range(first, 13)), shared)
     for output, row in enumerate((0, 5)):
         own = [w.load(strip, row * PITCH + i) for i in range(5)]
         w.run(batcher(5), own)
+        found = []
         for rank in range(first, 8):
             # Rank 5 of ascending a (6) and b (5): the least of a5 and max(a[i], b[4 - i]).
             least = shared[rank + 5]
             for i in range(5):
                 least = w.low(w.high(shared[rank + i], own[4 - i]), least)
-            w.store(least, medians if rank == 7 else lower, output * LANES)
+            found.append(least)
+        median = found[-1]
+        if gaps:
+            missing = w.add(*(w.load(counts, output * PITCH + i) for i in range(5)))
+            between = w.mul(w.number(0.5), w.add(*found))
+            median = w.choose(w.equal(missing, w.number(1)), between, median)
+            median = w.choose(w.equal(missing, w.number(2)), found[0], median)
+            w.store(missing, gone, output * LANES)
+        w.store(median, medians, output * LANES)
 
 
-def _write_columns(w: Writer) -> None:
-    """Sort rows 1 to 4 of each column of the strip."""
-    values = [w.load(0, row * PITCH) for row in range(1, 5)]
-    w.run(batcher(4), values)
-    for row, value in enumerate(values):
-        w.store(value, 1, row * PITCH)
+def _write_median25(w: Writer) -> None:
+    """Median of 25 wires (wire, LANES) of which one at least is valid; NaN is missing.
 
-
-# Of (strip, columns), and of (strip, columns, medians) or, with gaps, (..., lower).
-sort_columns = straight_line(_write_columns, PITCH)
-median5_pair = straight_line(partial(_write_median5, gaps=False), LANES)
-_median5_gaps = straight_line(partial(_write_median5, gaps=True), LANES)
-
-
-@piece
-def median5_pair_gaps(
-    strip: Float32,
-    filled: Float32,
-    columns: Float32,
-    lower: Float32,
-    gone: Float32,
-    medians: Float32,
-) -> None:
-    """`median5_pair` of a strip (PAIR_ROWS, PITCH) with NaN: right where a window misses up to two.
-
-    ``filled`` (as the strip, flat), ``columns`` and ``lower`` are scratch. ``gone`` (2, LANES)
-    receives how many each window misses.
+    As `lanes.lane_medians`.
     """
-    wide()
-    rows = filled.reshape(PAIR_ROWS, PITCH)
-    counts = columns.reshape(4, PITCH)[:2]
-    counts[:] = np.float32(0)
-    for r in range(PAIR_ROWS):
-        source, target = strip[r], rows[r]
-        for i in range(LANES + 4):
-            value = source[i]
-            target[i] = np.float32(np.inf) if np.isnan(value) else value
-        for k in range(max(0, r - 4), min(1, r) + 1):
-            count = counts[k]
-            for i in range(LANES + 4):
-                count[i] += np.float32(1) if np.isnan(source[i]) else np.float32(0)
-    for k in range(2):
-        count, total = counts[k], gone[k]
-        for lane in range(LANES):
-            pairs = (count[lane] + count[lane + 1]) + (count[lane + 2] + count[lane + 3])
-            total[lane] = pairs + count[lane + 4]
-    sort_columns((filled, columns))
-    _median5_gaps((filled, columns, medians, lower))
-    for k in range(2):
-        below, middle, missing = lower[k * LANES :], medians[k * LANES :], gone[k]
-        for lane in range(LANES):
-            a, b = below[lane], middle[lane]
-            one = missing[lane] == np.float32(1)
-            two = missing[lane] == np.float32(2)
-            middle[lane] = a if two else (np.float32(0.5) * (a + b) if one else b)
+    sign, wires = w.number(np.inf), []
+    for wire in range(25):
+        value = w.load(0, wire * LANES)
+        missing = w.nan(value)
+        wires.append(w.choose(missing, sign, value))
+        sign = w.choose(missing, w.sub(w.number(0), sign), sign)
+    w.run(prune(batcher(25), {11, 12}), wires)
+    even = w.less(sign, w.number(0))
+    between = w.mul(w.number(0.5), w.add(wires[11], wires[12]))
+    w.store(w.choose(even, between, wires[12]), 1, 0)
+
+
+# Of (strip, columns) and (strip, columns, medians); with gaps of (strip, columns, filled, counts)
+# and (filled, columns, medians, counts, gone).
+sort_columns = straight_line(partial(_write_columns, gaps=False), PITCH)
+median5_pair = straight_line(partial(_write_median5, gaps=False), LANES)
+sort_columns_gaps = straight_line(partial(_write_columns, gaps=True), PITCH)
+median5_pair_gaps = straight_line(partial(_write_median5, gaps=True), LANES)
+# Of (wires, medians), for as many lanes as a vector has.
+_median25 = straight_line(_write_median25, WIDTH)
 
 
 @piece
@@ -127,16 +128,13 @@ def window_median(
             source = strip[r, c:]
             for lane in range(LANES):
                 wire[lane] = source[lane]
-    balance_missing(wires, work[0], work[1], LANES)
-    exchange(wires, network, LANES)
-    pick_median(wires, work[1], out, LANES)
+    lane_medians(wires, network, work[0], work[1], out)
 
 
-@piece
+@inlined
 def repair_median5(
     strip: Float32,
     gone: Float32,
-    network: Index,
     touched: Index,
     wires: Float32,
     work: Float32,
@@ -145,7 +143,8 @@ def repair_median5(
     """Do again those medians of a row whose windows (5, PITCH) miss more than two of 25.
 
     Windows around a missing pixel are left out: nobody asks for them. The others are moved
-    together first: the edge of a gap then costs a few lanes, not a strip.
+    together first: the edge of a gap then costs a few lanes, not a strip. ``wires`` (25 LANES,)
+    and ``work`` (LANES,) are scratch.
     """
     size = 0
     centre = strip[2, 2:]
@@ -153,20 +152,18 @@ def repair_median5(
         if gone[lane] > np.float32(2) and not np.isnan(centre[lane]):
             touched[size] = lane
             size += 1
-    if size == 0:
-        return
-    width = min((size + 15) // 16 * 16, LANES)
-    for k in range(size, width):
+    # The last vector is filled up with what is anywhere valid.
+    for k in range(size, min(size + WIDTH, LANES)):
         touched[k] = touched[0]
-    for r in range(5):
-        for c in range(5):
-            for k in range(width):
-                wires[r * 5 + c, k] = strip[r, touched[k] + c]
-    balance_missing(wires, work[0], work[1], width)
-    exchange(wires, network, width)
-    pick_median(wires, work[1], work[0], width)
+    for first in range(0, size, WIDTH):
+        for r in range(5):
+            for c in range(5):
+                row, wire = strip[r, c:], wires[(r * 5 + c) * LANES + first :]
+                for k in range(WIDTH):
+                    wire[k] = row[touched[first + k]]
+        _median25((wires[first:], work[first:]))
     for k in range(size):
-        out[touched[k]] = work[0, k]
+        out[touched[k]] = work[k]
 
 
 @piece
