@@ -111,10 +111,11 @@ def seam_line(first: BaseGeometry, second: BaseGeometry, border_m: float) -> Bas
 
 def _windows(views: Sequence[_View], detector: Detector) -> Iterator[Window]:
     """Parts of the grid along the seams in which forest is monitored."""
-    lines = [line for view in views for line in view.seams.values()]
+    lines = {line.wkb: line for view in views for line in view.seams.values()}
     if not lines:
         return
-    near = shapely.union_all(lines).buffer(strips_a_side(detector.params.geometry) * STRIP_M)
+    reach_m = strips_a_side(detector.params.geometry) * STRIP_M
+    near = shapely.union_all([line.buffer(reach_m) for line in lines.values()])
     for tile in split(Window(0, detector.grid.shape.y, 0, detector.grid.shape.x), CHUNK):
         part = near.intersection(detector.grid[tile.slices].extent.geom)
         window = bounding_window(part, detector.grid)
