@@ -1,6 +1,6 @@
 """Does the simulator look like the Amazon? The anchor table of method.md 4A.
 
-    python benchmarks/simulated_anchors.py [--seeds 641-672] [--size-km 10] [--json FILE]
+    python benchmarks/simulated_anchors.py [--seeds 680-699,800-811] [--size-km 10] [--json FILE]
     python benchmarks/simulated_anchors.py --data DIR       # the real figures anew, from the series
 
 The real figures, with their intervals, are those of ``results/anchors_real.json``: no series are
@@ -73,11 +73,20 @@ class RealFigures:
         return float(np.interp(rng.random(), np.linspace(0, 1, len(self.gap_days)), self.gap_days))
 
 
+def numbers(text: str) -> list[int]:
+    """Seeds of a text like ``680-699,800-811``, or single ones."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
 def main() -> None:
     """Print the table; exit code 0 whatever it says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--seeds", default="641-672", help="first-last")
+    parser.add_argument("--seeds", default="680-699,800-811", help="first-last,first-last,...")
     parser.add_argument("--size-km", type=float, default=10)
     parser.add_argument("--scenario", default="default")
     parser.add_argument("--rounds", type=int, default=400)
@@ -89,8 +98,7 @@ def main() -> None:
             encoding="utf-8",
         )
     real = RealFigures.read(REAL)
-    first, _, last = args.seeds.partition("-")
-    seeds = list(range(int(first), int(last or first) + 1))
+    seeds = numbers(args.seeds)
     made = simulated_series(seeds, args.size_km, real.draw_gap, args.scenario)
     rows = compared(real.bands, interval(made, args.rounds))
     print(f"real: {real.series} series of folds 0-1; simulated: {len(made)} series, seeds {seeds}")

@@ -105,3 +105,7 @@ def test_gaps_are_drawn_as_the_real_ones_are_spread(table: ModuleType) -> None:
     assert gaps.min() >= real.gap_days[0]
     assert gaps.max() <= real.gap_days[-1]
     assert np.median(gaps) == pytest.approx(real.gap_days[10], abs=2)
+
+
+def test_seeds_are_named_one_by_one_or_by_the_first_and_last(table: ModuleType) -> None:
+    assert table.numbers("680-682,800") == [680, 681, 682, 800]
