@@ -38,6 +38,14 @@ def to_db(power: npt.NDArray[_F]) -> npt.NDArray[_F]:
     return np.where(np.isfinite(db), db, np.nan).astype(power.dtype)
 
 
+def positive(power: npt.NDArray[_F]) -> npt.NDArray[_F]:
+    """Linear power ``(time, ...)``, zero and less made NaN: the array itself if it holds none."""
+    # Image by image: a truth for every pixel of a stack would not fit into the cache.
+    if any((image <= 0).any() for image in power):
+        return np.where(power > 0, power, power.dtype.type(np.nan))
+    return power
+
+
 def from_db(db: npt.NDArray[_F]) -> npt.NDArray[_F]:
     """DB to linear power. NaN stays NaN."""
     return np.power(10.0, db / 10).astype(db.dtype)

@@ -100,3 +100,12 @@ def test_naive_utc():
     assert units.naive_utc(moment).dtype == np.dtype("datetime64[ns]")
     with pytest.raises(InputError, match="no time zone"):
         units.naive_utc(datetime(2024, 6, 1))
+
+
+def test_positive_makes_missing_what_has_no_db_and_leaves_the_rest_alone():
+    power = np.array([[[0.1, np.nan]], [[0.2, 0.3]]], dtype=np.float32)
+    assert units.positive(power) is power
+    power[1, 0, 0] = 0
+    found = units.positive(power)
+    np.testing.assert_array_equal(found, np.array([[[0.1, np.nan]], [[np.nan, 0.3]]], np.float32))
+    assert power[1, 0, 0] == 0

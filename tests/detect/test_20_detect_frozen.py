@@ -77,6 +77,18 @@ def test_a_kept_season_is_taken_out_as_it_was_found(recentre):
     np.testing.assert_array_equal(stabilise_by(power[20:23], years[20:23], season), stable[20:23])
 
 
+def test_images_stay_as_they_are_where_no_season_is_taken_out():
+    season = PARAMS.season.model_copy(update={"season": "none"})
+    params = PARAMS.model_copy(update={"season": season})
+    power = stack()
+    learning, detection = split()
+    used = learning | detection
+    state = freeze(power[used], TIMES[used], learning[used], params)
+    late = power[detection]
+    block_layers(StackBlock(late, TIMES[detection]), ON, params, frozen=state)
+    np.testing.assert_array_equal(late, power[detection])
+
+
 def test_without_a_level_nothing_is_observed():
     power = stack((8, 130))
     _, now = split()

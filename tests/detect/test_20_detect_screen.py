@@ -215,6 +215,20 @@ def test_screened_images_do_not_depend_on_where_they_begin(cell: int) -> None:
     np.testing.assert_array_equal(part[:, far:, far:], whole[:, y + far :, x + far :])
 
 
+def test_a_window_gets_what_the_whole_has_there() -> None:
+    power = forest_power((14, 60, 50))
+    power[3, 20:40] *= 0.7
+    power[2, 10] = 0
+    untouched = power.copy()
+    whole = screen_images(power, learning(14), PARAMS, origin=(5, 2))
+    window = Window(11, 37, 3, 41)
+    part = screen_images(power, learning(14), PARAMS, origin=(5, 2), inner=window)
+    np.testing.assert_array_equal(part.power, whole.power[(..., *window.slices)])
+    np.testing.assert_array_equal(part.roughness_db, whole.roughness_db[window.slices])
+    assert np.isnan(whole.power[2, 10]).all()
+    np.testing.assert_array_equal(power, untouched)
+
+
 def test_window_must_have_a_centre() -> None:
     with pytest.raises(ConfigError, match="odd"):
         DetectParams.from_preset(presets.load("deter_r").replace(screen_window_cells=4))

@@ -19,7 +19,7 @@ from curupira.detect.quegan_yu import quegan_yu
 from curupira.detect.reference import reference_level
 from curupira.detect.refined_lee import refined_lee
 from curupira.detect.season import check_season, stabilise
-from curupira.units import to_db, years_since_2016
+from curupira.units import positive, to_db, years_since_2016
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -73,9 +73,12 @@ def fit_images(learning: BoolArray, params: DetectParams) -> BoolArray:
 def deseasonalise(
     power: FloatArray, times: npt.NDArray[np.datetime64], learning: BoolArray, params: DetectParams
 ) -> FloatArray:
-    """Stabilise ``(time, y, x)`` linear power by the preset; zero and less becomes missing."""
+    """Stabilise ``(time, y, x)`` linear power by the preset; zero and less becomes missing.
+
+    Without a season, and nothing to make missing, the result is ``power`` itself.
+    """
     if params.season.season == "none":
-        return np.where(power > 0, power, np.float32(np.nan))
+        return positive(power)
     fit = fit_images(learning, params)
     return stabilise(power, years_since_2016(times), fit, recentre=params.season.season_recentre)
 
@@ -109,33 +112,37 @@ def one_baseline(
     """
     minimum = params.period.minimum_learning_images
     with_evidence = params.evidence.evidence == "accumulated"
-    keep = ~learning
+    keep, levelled = ~learning, learning
     if with_evidence:
         learned = np.flatnonzero(learning)
         history = learned[history_images(times[learned], params.evidence)]
         keep[history] = True
         minimum = min(minimum, history.size)
+        levelled = np.zeros_like(learning)
     if one_pass(params):
         kept, unfiltered = stable_images(
             power,
             years_since_2016(times),
             fit_images(learning, params),
             keep,
-            learning & ~keep,
+            levelled,
             minimum=minimum,
             quegan_yu=params.speckle.quegan_yu,
         )
         filtered = filter_speckle(kept, params.speckle)
     else:
-        filtered, unfiltered = _step_by_step(power, times, learning, keep, minimum, params)
+        filtered, unfiltered = _step_by_step(
+            power, times, learning, keep, levelled, minimum, params
+        )
     detected = ~learning[keep]
-    db = to_db(filtered[detected])
+    db = to_db(filtered[in_place(np.flatnonzero(detected))])
     if lia_deg is not None:
         db[~lia_mask(lia_deg[~learning], params.geometry)] = np.nan
     if not with_evidence:
         return Baseline(db, unfiltered)
-    level = reference_level(filtered[~detected], minimum)
-    spread = spread_db(filtered[~detected], level, params.evidence)
+    own = filtered[in_place(np.flatnonzero(~detected))]
+    level = reference_level(own, minimum)
+    spread = spread_db(own, level, params.evidence)
     if roughness_db is not None:
         spread = rough_spread_db(spread, roughness_db, params.evidence)
     return Baseline(db, level, log_ratio(db, level, spread, params.evidence), spread)
@@ -158,10 +165,11 @@ def _step_by_step(
     times: npt.NDArray[np.datetime64],
     learning: BoolArray,
     keep: BoolArray,
+    levelled: BoolArray,
     minimum: int,
     params: DetectParams,
 ) -> tuple[FloatArray, FloatArray]:
-    """Kept images filtered, and the level of the learning images that are not kept."""
+    """Kept images filtered, and the level of some unfiltered ones, none for no level (NaN)."""
     if params.season.season_order == "before":
         stable = deseasonalise(power, times, learning, params)
         filtered = despeckle(stable, keep, params.speckle)
@@ -171,10 +179,9 @@ def _step_by_step(
         stable[keep] = despeckle(stable, keep, params.speckle)
         stable = deseasonalise(stable, times, learning, params)
         filtered = stable[keep]
-    unfiltered = stable[in_place(np.flatnonzero(learning & ~keep))]
-    if not len(unfiltered):
+    if not levelled.any():
         return filtered, np.full(power.shape[1:], np.nan, np.float32)
-    return filtered, reference_level(unfiltered, minimum)
+    return filtered, reference_level(stable[in_place(np.flatnonzero(levelled))], minimum)
 
 
 def despeckle(power: FloatArray, keep: BoolArray, params: SpeckleParams) -> FloatArray:

@@ -197,17 +197,17 @@ def _screened(
 
     In the window ``near`` of the block.
     """
-    place = (..., *near.slices)
     if params.screen.screen == "none":
-        return power[place], None
+        return power[(..., *near.slices)], None
     screened = screen_images(
         power,
         learning,
         params.screen,
         background=block.background,
         origin=block.origin,
+        inner=near,
     )
-    return screened.power[place], screened.roughness_db[place]
+    return screened.power, screened.roughness_db
 
 
 def _with_vv(

@@ -97,7 +97,9 @@ def frozen_baseline(
 ) -> Baseline:
     """Detection images ``(time, y, x)`` against a state, as ``one_baseline`` does with its own."""
     if params.season.season == "none":
-        stable = deseasonalise(power, times, np.zeros(len(times), dtype=np.bool_), params)
+        none = np.zeros(len(times), dtype=np.bool_)
+        # Filtered in place below: the images stay as they are.
+        stable = deseasonalise(power, times, none, params).copy()
     else:
         stable = stabilise_by(power, years_since_2016(times), state[:3])
     kind: Literal["median", "box"] = params.speckle.expectation
