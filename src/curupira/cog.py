@@ -18,6 +18,8 @@ from rasterio.io import MemoryFile
 from curupira.errors import ConfigError, InputError, StoreError
 
 _BLOCK = 512
+#: Bytes of a file's name: what systems allow, less what is added beside it.
+_LONGEST_NAME = 255 - 25
 
 
 def write_cog(
@@ -102,7 +104,16 @@ def _encode(
 
 
 def refuse_device(path: Path) -> None:
-    """Raise ``ConfigError`` for what a rename would destroy: ``/dev/stdout``, a pipe, a socket."""
+    """Raise ``ConfigError`` for what a rename would destroy: ``/dev/stdout``, a pipe, a socket.
+
+    And for a name that is too long for the file that is written beside it.
+    """
+    if len(os.fsencode(path.name)) > _LONGEST_NAME:
+        raise ConfigError(
+            "the name is too long",
+            where=path,
+            remedy=f"give a name of at most {_LONGEST_NAME} bytes",
+        )
     # Links to the process's own streams are files where these are: to be replaced no more.
     device = path.absolute().parent in (Path("/dev"), Path("/dev/fd"))
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 import tempfile
@@ -33,7 +34,7 @@ from curupira.cli import (
 )
 from curupira.cli import run as run_commands
 from curupira.cli.common import err, out
-from curupira.errors import CurupiraError
+from curupira.errors import ConfigError, CurupiraError
 
 app = typer.Typer(
     name="curupira",
@@ -118,13 +119,22 @@ def _guarded() -> int:
     except (KeyboardInterrupt, typer.Abort, _Terminated) as stop:
         return _stopped(TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - the last resort: a log file instead of a traceback
-        path = _crash_log()
-        err.print(
-            f"error: unforeseen {type(error).__name__}: {error}. The details are in {path}; "
-            "please send it to the developers.",
-            markup=False,
-        )
-        return 1
+        return _unforeseen(error)
+
+
+def _unforeseen(error: Exception) -> int:
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        # A path of the user's: even the question whether it exists is refused.
+        message = f"error: {error.filename}: the name is too long. give a shorter one"
+        err.print(message, markup=False)
+        return ConfigError.exit_code
+    path = _crash_log()
+    err.print(
+        f"error: unforeseen {type(error).__name__}: {error}. The details are in {path}; "
+        "please send it to the developers.",
+        markup=False,
+    )
+    return 1
 
 
 def _stopped(code: int) -> int:

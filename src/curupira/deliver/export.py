@@ -93,16 +93,16 @@ def export(warnings: gpd.GeoDataFrame, path: Path, name: str | None = None) -> N
     Raises
     ------
     ConfigError
-        If the format is unknown, or ``path`` is a folder or a device.
+        If the format is unknown, or ``path`` is a folder, a device, or too long a name.
     InputError
         If the table lacks needed columns or a CRS.
     StoreError
         If the disk refuses; an existing file stays as it was.
     """
     chosen = FORMATS[format_of(path, name)]
+    refuse_device(path)
     if path.is_dir():
         raise ConfigError("this is a folder", where=path, remedy="name a file")
-    refuse_device(path)
     table = checked(warnings)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
