@@ -48,6 +48,20 @@ def test_an_address_that_is_taken_is_told_before_anything_starts(
     assert "serving" not in capsys.readouterr().out
 
 
+def test_every_address_of_a_name_must_be_free(
+    district: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def both(host: str, port: int, **_: object) -> list[tuple[Any, ...]]:
+        kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+        return [(*kind, (f"127.0.0.{n}", port)) for n in (1, 2)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", both)
+    with socket.create_server(("127.0.0.2", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"two.example:{port}: cannot listen there"):
+            serve(district, host="two.example", port=port)
+
+
 def test_what_is_no_name_of_a_host_is_refused(district: Path) -> None:
     with pytest.raises(ConfigError, match=r"a\.\.b:8765: cannot listen there"):
         serve(district, host="a..b", port=8765)

@@ -64,8 +64,9 @@ def serve(
 def _check_free(address: str, port: int) -> None:
     """Refuse an address that cannot be listened on, before anything is opened."""
     try:
-        family = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0][0]
-        socket.create_server((address, port), family=family).close()
+        # A name may mean several addresses (localhost: ::1 and 127.0.0.1); all are listened on.
+        for family, _, _, _, place in socket.getaddrinfo(address, port, type=socket.SOCK_STREAM):
+            socket.create_server(place, family=family).close()
     except (OSError, UnicodeError) as error:  # UnicodeError: no name of a host.
         raise ConfigError(
             f"cannot listen there ({getattr(error, 'strerror', None) or error})",
