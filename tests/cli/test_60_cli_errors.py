@@ -187,7 +187,7 @@ def test_a_bad_item_is_quarantined(
     item_file(workspace, shot).write_text(whole)
     mended = curupira("run", "-w", workspace.folder)
     assert mended.code == 0
-    assert "1 scenes in" in mended.out
+    assert "1 scene in" in mended.out
 
 
 def test_an_item_that_is_no_json(
@@ -516,8 +516,8 @@ def test_a_cube_that_was_lost_is_read_again(
     world.publish(workspace, [b.Shot(b.day(9))])
     answer = curupira("run", "-w", workspace.folder)
     assert answer.code == 0, answer
-    assert "9 scenes that the cube had lost were read again" in answer.out
-    assert "1 scenes in, 1 acquisitions evaluated" in answer.out
+    assert "9 scenes that the cube had lost, read again" in answer.out
+    assert "1 scene in, 1 acquisition evaluated" in answer.out
     (row,) = b.warning_rows(workspace)
     assert (row.warning_id, row.issued_at) == (warning_id, issued)
     undisturbed = world.workspace(workspace.folder.parent / "ws2", b.series(10))

@@ -186,7 +186,7 @@ def test_a_workspace_takes_the_scene_in(given: Given, curupira: Curupira, tmp_pa
     assert "orbit: annotation" in answer.out
     run = curupira("run", "-w", tmp_path / "ws")
     assert run.code == 0, run.err
-    assert "1 scenes in" in run.out
+    assert "1 scene in" in run.out
     status = curupira("status", "-w", tmp_path / "ws")
     assert NAME in status.out
     assert "0 quarantined" in status.out

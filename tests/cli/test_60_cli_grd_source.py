@@ -140,7 +140,7 @@ def _middle(shape: Any) -> Any:
 def check_run(curupira: Curupira, folder: Path) -> None:
     run = curupira("run", "-w", folder)
     assert run.code == 0, run.err
-    assert "1 scenes in" in run.out, run.out
+    assert "1 scene in" in run.out, run.out
     check_cube(folder)
     assert not list((folder / "downloads").glob("*"))
 
@@ -275,7 +275,7 @@ def test_products_on_disk(given: Given, curupira: Curupira, tmp_path: Path) -> N
     )
     run = curupira("run", "-w", ws)
     assert run.code == 0, run.err
-    assert "1 scenes in" in run.out
+    assert "1 scene in" in run.out
     opened = Workspace.open(ws)
     reader = Cube.open(opened.cube_path, opened.grid).reader()
     window = _middle(opened.grid.shape)

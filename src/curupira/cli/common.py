@@ -67,6 +67,11 @@ def say(text: str) -> None:
         out.print(text, markup=False)
 
 
+def counted(number: int, word: str) -> str:
+    """A number with its word: ``1 warning``, ``2 warnings``."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
 def parse_date(text: str | None, option: str) -> date | None:
     """Read ``YYYY-MM-DD``, a UTC day.
 

@@ -13,6 +13,7 @@ from curupira.cli.common import (
     QuietOption,
     VerboseOption,
     WorkspaceOption,
+    counted,
     err,
     say,
 )
@@ -65,10 +66,8 @@ def retract(
     from curupira.pipelines import retract as pipeline
 
     done = pipeline.retract(Workspace.open(workspace), run_id, why)
-    say(
-        f"{done.withdrawn} warnings withdrawn, {done.acquisitions} acquisitions count as not "
-        "evaluated (`curupira run --force` evaluates them again)"
-    )
+    withdrawn, left = counted(done.withdrawn, "warning"), counted(done.acquisitions, "acquisition")
+    say(f"{withdrawn} withdrawn; {left} without an evaluation until `curupira run --force`")
     _tell(done.outcomes, dry_run=False)
     gone = sorted(set(done.told) - {outcome.target for outcome in done.outcomes})
     if gone:
@@ -80,11 +79,12 @@ def _tell(outcomes: Sequence[Outcome], *, dry_run: bool) -> None:
     for outcome in outcomes:
         told = ", ".join(f"{n} {word}" for word, n in outcome.chosen.items()) or "nothing new"
         if dry_run:
-            waiting = f"; {len(outcome.left)} packages wait" if outcome.left else ""
+            wait = "waits" if len(outcome.left) == 1 else "wait"
+            waiting = f"; {counted(len(outcome.left), 'package')} {wait}" if outcome.left else ""
             say(f"{outcome.target}: would send {told}{waiting}")
             continue
         left = f", {len(outcome.left)} left" if outcome.left else ""
-        say(f"{outcome.target}: {told}; {len(outcome.sent)} packages sent{left}")
+        say(f"{outcome.target}: {told}; {counted(len(outcome.sent), 'package')} sent{left}")
         if outcome.error is not None:
             err.print(f"{outcome.target}: {outcome.error}", markup=False)
     if any(outcome.error is not None or (outcome.left and not dry_run) for outcome in outcomes):

@@ -14,6 +14,7 @@ from curupira.cli.common import (
     QuietOption,
     VerboseOption,
     WorkspaceOption,
+    counted,
     parse_date,
     say,
 )
@@ -134,7 +135,7 @@ def export(
     chosen = deliver.format_of(output, name)
     table = _warnings(workspace, status, since, until, bbox)
     deliver.export(table, output, chosen)
-    say(f"{len(table)} {'warning' if len(table) == 1 else 'warnings'} in {output}")
+    say(f"{counted(len(table), 'warning')} in {output}")
 
 
 def _warnings(
@@ -171,7 +172,7 @@ def _export_candidates(workspace: Path, output: Path, *others: str | None) -> No
     from curupira.pipelines.mine_candidates import write_candidates
 
     number = write_candidates(Workspace.open(workspace), output)
-    say(f"{number} candidates in {output}")
+    say(f"{counted(number, 'candidate')} in {output}")
 
 
 def register(app: typer.Typer) -> None:

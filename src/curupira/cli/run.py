@@ -13,6 +13,7 @@ from curupira.cli.common import (
     QuietOption,
     VerboseOption,
     WorkspaceOption,
+    counted,
     err,
     out,
     parse_date,
@@ -76,7 +77,7 @@ def run(
     if dry_run:
         for scene in summary.pending:
             say(f"  {scene.scene_id}  {scene.acquired:%Y-%m-%d %H:%M} UTC")
-        say(f"{len(summary.pending)} scenes pending; nothing was changed")
+        say(f"{counted(len(summary.pending), 'scene')} pending; nothing was changed")
         return
     _say_outcome(opened, summary)
     raise typer.Exit(summary.exit_code)
@@ -106,10 +107,11 @@ def _say_outcome(opened: Workspace, summary: daily.RunSummary) -> None:
 
     counts = summary.counts
     if counts["restored"]:
-        say(f"{counts['restored']} scenes that the cube had lost were read again")
+        scenes = counted(counts["restored"], "scene")
+        say(f"{scenes} that the cube had lost, read again")
     say(
-        f"run {summary.run_id}: {counts['scenes']} scenes in, {counts['evaluated']} acquisitions "
-        f"evaluated, {counts['reused']} unchanged"
+        f"run {summary.run_id}: {counted(counts['scenes'], 'scene')} in, "
+        f"{counted(counts['evaluated'], 'acquisition')} evaluated, {counts['reused']} unchanged"
     )
     say(
         f"warnings: {counts['issued']} new, {counts['confirmed']} confirmed, "
@@ -218,8 +220,9 @@ def replay(
     opened = Workspace.open(workspace)
     with progress() as report:
         done = pipeline.replay(opened, run_id, report=report)
-    polygons = sum(one.polygons for one in done.found)
-    say(f"run {done.run_id}: {len(done.found)} acquisitions, {polygons} polygons detected again")
+    polygons = counted(sum(one.polygons for one in done.found), "polygon")
+    images = counted(len(done.found), "acquisition")
+    say(f"run {done.run_id}: {images}, {polygons} detected again")
     if done.expired:
         say("its snapshot of the cube has expired: the newest state was read")
     for one in done.found:
