@@ -208,13 +208,31 @@ def _taken(pending: deque[Any]) -> Any:
     return result
 
 
+def check_scheduler(scheduler: str) -> None:
+    """Refuse what ``executor`` would, without starting workers.
+
+    Raises
+    ------
+    ConfigError
+        If the scheduler's text has another form, or cannot be reached.
+    """
+    if scheduler and not _is_local(scheduler):
+        with _client(scheduler):
+            pass
+
+
+def _is_local(scheduler: str) -> bool:
+    kind, _, rest = scheduler.partition(":")
+    return kind == "local" and rest.isdigit() and int(rest) > 0
+
+
 @contextmanager
 def _client(scheduler: str) -> Iterator[Client]:
     import dask
     from distributed import Client, LocalCluster
 
     kind, _, rest = scheduler.partition(":")
-    if kind == "local" and rest.isdigit() and int(rest) > 0:
+    if _is_local(scheduler):
         environ = {k: v for k, v in dask.config.get(_ENVIRON).items() if k != _TRIM}
         with (
             # Dask would have the C library return memory after every array, and take it anew: a

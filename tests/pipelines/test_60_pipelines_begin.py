@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from curupira.codes import RunState
 from curupira.config import Workspace
+from curupira.errors import ConfigError, StoreError
 from curupira.pipelines.status import collect, in_words
 from curupira.store import Store, run
 
@@ -35,6 +37,33 @@ def test_a_begin_moved_into_the_past_is_evaluated(builder: ModuleType, tmp_path:
     assert b.play(again).counts["evaluated"] == 0
 
 
+def test_a_begin_moved_into_the_future_takes_nothing_back(
+    builder: ModuleType, tmp_path: Path
+) -> None:
+    """What was issued stays; the images before the new day are only learned from."""
+    b = builder
+    world = b.World(tmp_path / "images", [b.Square(10, 10, b.day(7)), b.Square(50, 20, b.day(10))])
+    still = world.workspace(tmp_path / "still", b.series(12))
+    b.play(still)
+    moved = world.workspace(tmp_path / "moved", b.series(12))
+    b.play(moved, until=b.day(8))
+    issued = b.state(moved)
+    assert len(issued) == 1
+    file = moved.folder / "monitor.toml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace(str(b.SINCE), str(b.day(9))), encoding="utf-8")
+    late = Workspace.open(moved.folder)
+    assert b.play(late, until=b.day(8), force=True).counts["evaluated"] == 0
+    assert b.state(late) == issued
+    assert b.play(late).counts["evaluated"] == 3
+    assert b.state(late) == b.state(still)
+    # Also by force nothing from before the new day is evaluated again, or taken back.
+    assert b.play(late, force=True).counts["evaluated"] == 3
+    assert [row.issued_at for row in b.warning_rows(late)] == [
+        row.issued_at for row in b.warning_rows(still)
+    ]
+
+
 def test_an_empty_workspace_says_why(builder: ModuleType, tmp_path: Path) -> None:
     workspace = builder.World(tmp_path / "images", []).workspace(tmp_path / "ws")
     assert "source check" in "\n".join(in_words(collect(workspace)))
@@ -58,3 +87,36 @@ def test_status_says_how_often_images_come_and_that_a_run_was_killed(
         assert row is not None
         row.state, row.finished_at = RunState.RUNNING, None
     assert any("or killed: run it again" in line for line in in_words(collect(workspace)))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"grid": {"crs": "EPSG:4326"}},
+        {"compute": {"memory": "lots"}},
+        {"compute": {"scheduler": "slurm"}},
+    ],
+)
+def test_a_dry_run_refuses_what_a_run_would(
+    builder: ModuleType, tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    b = builder
+    workspace = b.World(tmp_path / "i", []).workspace(tmp_path / "ws", b.series(2), **wrong)
+    ((section, keys),) = wrong.items()
+    with pytest.raises(ConfigError, match=f"{section}|{keys.get('scheduler')}"):
+        b.play(workspace, dry_run=True)
+
+
+def test_a_dry_run_refuses_a_cube_on_another_grid(builder: ModuleType, tmp_path: Path) -> None:
+    b = builder
+    world = b.World(tmp_path / "i", [])
+    workspace = world.workspace(tmp_path / "ws", b.series(2))
+    # Nothing is there yet, and a dry run makes nothing.
+    assert len(b.play(workspace, dry_run=True).pending) == 2
+    assert not (workspace.folder / "cube").exists()
+    b.play(workspace)
+    b.play(workspace, dry_run=True)
+    wider = workspace.monitor.grid.model_copy(update={"resolution_m": 40.0})
+    monitor = workspace.monitor.model_copy(update={"grid": wider})
+    with pytest.raises(StoreError, match="the cube's grid is"):
+        b.play(Workspace(workspace.folder, monitor), dry_run=True)

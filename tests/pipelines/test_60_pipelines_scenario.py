@@ -15,7 +15,7 @@ import rasterio
 
 from curupira.codes import ClosedReason, IntensityClass, Status
 from curupira.config import Workspace
-from curupira.errors import BusyError, ConfigError
+from curupira.errors import BusyError
 from curupira.pipelines import masks
 from curupira.pipelines.status import collect
 from curupira.store import warning as warnings
@@ -351,16 +351,6 @@ def _km2(workspace: Workspace) -> dict[str, tuple[float, float, float]]:
             " WHERE evaluated_at IS NOT NULL ORDER BY acquired"
         ).fetchall()
     return {name[:16]: tuple(km2) for name, *km2 in rows}
-
-
-@pytest.mark.parametrize("wrong", [{"grid": {"crs": "EPSG:4326"}}, {"compute": {"memory": "lots"}}])
-def test_a_dry_run_refuses_what_a_run_would(
-    builder: ModuleType, tmp_path: Path, wrong: dict[str, Any]
-) -> None:
-    b = builder
-    workspace = b.World(tmp_path / "i", []).workspace(tmp_path / "ws", b.series(2), **wrong)
-    with pytest.raises(ConfigError, match=next(iter(wrong))):
-        b.play(workspace, dry_run=True)
 
 
 def test_the_rim_of_a_warning_is_masked_where_the_preset_says(

@@ -94,6 +94,30 @@ class Cube:
         layout.check_root(attributes, grid, path)
         return cube
 
+    @classmethod
+    def check(cls, path: str | Path, grid: GeoBox) -> None:
+        """Refuse what ``open`` with ``create`` would, and write nothing.
+
+        Raises
+        ------
+        StoreError, ConfigError
+            As ``open``.
+        """
+        if not is_url(path):
+            if not os.path.lexists(path):
+                return
+            check_folder(path)
+        with translated(path):
+            place = storage(path)
+            if icechunk.Repository.exists(place):
+                commits = icechunk.Repository.open(place).ancestry(branch=_MAIN)
+                begun = len(list(islice(commits, 2))) < 2
+            else:
+                begun = is_url(path) or {entry.name for entry in Path(path).iterdir()} <= _BEGUN
+        # What a killed process has begun is no cube yet, but will be.
+        if not begun:
+            cls.open(path, grid)
+
     @contextmanager
     def scene_writer(self, orbit: int, scene_id: str, acquired: datetime) -> Iterator[SceneWriter]:
         """Write one scene in a ``with`` block; its end without an error commits.

@@ -14,10 +14,11 @@ from importlib.metadata import version as library_version
 import rasterio
 
 from curupira import __version__, logs
-from curupira.blocks import Executor, executor, parse_memory
+from curupira.blocks import Executor, check_scheduler, executor, parse_memory
 from curupira.codes import RunState
 from curupira.config import Workspace
 from curupira.cube.archive import Cube
+from curupira.detect.params import DetectParams
 from curupira.errors import InputError
 from curupira.pipelines import masks, sourcing
 from curupira.pipelines.evaluate import Evaluator
@@ -120,9 +121,9 @@ class Run:
 
     def play(self) -> RunSummary:
         """Find what is pending and, unless this is a dry run, work it off night by night."""
-        preset, grid = self.workspace.preset, self.workspace.grid
-        # Found out now, by a dry run too, and not after hours of search and download.
-        parse_memory(self.workspace.monitor.compute.memory)
+        compute = self.workspace.monitor.compute
+        scheduler = compute.scheduler if self.options.scheduler is None else self.options.scheduler
+        self._check(scheduler)
         with self.store.reading() as session:
             mark = None if self.options.force else sourcing.read_mark(session)
         found = discover(self.workspace, self.now(), mark)
@@ -137,22 +138,31 @@ class Run:
         self.summary.pending = intake.pending(
             found, until=self.options.until, force=self.options.force
         )
-        if self.options.dry_run:
-            return self.summary
+        if not self.options.dry_run:
+            self._work(found, intake, scheduler)
+        return self.summary
+
+    def _check(self, scheduler: str) -> None:
+        """Find out now, in a dry run too, what would else stop it after hours of download."""
+        workspace = self.workspace
+        # An unknown preset is refused here as well.
+        DetectParams.from_preset(workspace.preset)
+        parse_memory(workspace.monitor.compute.memory)
+        check_scheduler(scheduler)
+        Cube.check(workspace.cube_path, workspace.grid)
+
+    def _work(self, found: Discovery, intake: Intake, scheduler: str) -> None:
         sweep(self.workspace)
-        cube = Cube.open(self.workspace.cube_path, grid, create=True)
+        cube = Cube.open(self.workspace.cube_path, self.workspace.grid, create=True)
         mask_set = masks.load(self.workspace, self.now())
-        self._begin(preset, mask_set)
+        self._begin(self.workspace.preset, mask_set)
         try:
             intake.refuse(found.refused)
-            compute = self.workspace.monitor.compute
-            scheduler = (
-                compute.scheduler if self.options.scheduler is None else self.options.scheduler
-            )
             detector = Detector.of(self.workspace, cube.reader(), mask_set, scheduler)
             # GDAL would keep a twentieth of the machine's memory for blocks of files.
             cache = rasterio.Env(GDAL_CACHEMAX=int(detector.memory * _CACHE_SHARE))
-            with cache, executor(scheduler, compute.threads) as run_blocks:
+            threads = self.workspace.monitor.compute.threads
+            with cache, executor(scheduler, threads) as run_blocks:
                 self._nights(found, cube, detector, run_blocks, intake)
             if self.options.until is None:
                 with self.store.transaction() as session:
@@ -161,7 +171,6 @@ class Run:
             self._close(cube, RunState.FAILED, str(error))
             raise
         self._close(cube, RunState.DONE, None)
-        return self.summary
 
     def _begin(self, preset: Preset, mask_set: masks.MaskSet) -> None:
         """Open the entry in the ledger."""
