@@ -289,5 +289,5 @@ def test_the_dossier_shows_injected_text_as_text(serving: Any) -> None:
         assert "<script>" not in page.text
         assert "&lt;script&gt;" in page.text
         assert title in page.text
-        assert "Copernicus Sentinel data" in page.text
+        assert "simulated images, no satellite data" in page.text
     assert served.client().get("/w/none/dossier").status_code == 404
