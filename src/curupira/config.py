@@ -214,6 +214,11 @@ class Workspace:
         return relative if "://" in relative else str(self.path(relative))
 
     @property
+    def name(self) -> str:
+        """Name of the area; of the folder where it has none."""
+        return self.monitor.area.name or self.folder.resolve().name
+
+    @property
     def cube_path(self) -> str:
         """Where the cube is."""
         return self.href(self.monitor.cube.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from curupira.cli.common import LogJsonOption, QuietOption, VerboseOption, progr
 from curupira.errors import ConfigError
 
 if TYPE_CHECKING:
+    from curupira.pipelines.grd import GrdResult
     from curupira.pipelines.grd_run import GrdParams
 
 
@@ -102,19 +104,18 @@ def grd(
     """
     from curupira.config import Workspace
     from curupira.pipelines.grd import GrdInput, process_grd
-    from curupira.pipelines.grd_compare import check_reference, in_words
-    from curupira.pipelines.grd_compare import compare as beside
+    from curupira.pipelines.grd_compare import check_reference
     from curupira.pipelines.grd_remote import with_keys
-    from curupira.stac import is_remote
 
-    if not is_remote(product) and not Path(product).exists():
-        raise ConfigError("there is no such product", where=product, remedy="check the path")
-    _must_exist("--dem", dem)
-    _must_exist("--orbit", orbit)
-    # Where orbit files are fetched, the folder is made.
-    _must_exist("--orbit-folder", orbit_folder if orbit_url is None else None)
-    _must_exist("--geoid", None if geoid in _GEOIDS else geoid)
-    _must_exist("--compare", compare)
+    places = {
+        "--dem": dem,
+        "--orbit": orbit,
+        # Where orbit files are fetched, the folder is made.
+        "--orbit-folder": orbit_folder if orbit_url is None else None,
+        "--geoid": None if geoid in _GEOIDS else geoid,
+        "--compare": compare,
+    }
+    _must_exist(product, places)
     params = _params(
         radiometry=radiometry,
         speckle=speckle,
@@ -137,7 +138,13 @@ def grd(
     say(f"{result.folder} (orbit: {result.orbit_source}; {sum(result.seconds.values()):.0f} s)")
     say(f"item {result.item}")
     if compare is not None:
-        say(in_words(beside(result, compare, compare_polarisation)))
+        _compare(result, compare, compare_polarisation)
+
+
+def _compare(result: GrdResult, reference: Path, polarisation: str | None) -> None:
+    from curupira.pipelines.grd_compare import compare, in_words
+
+    say(in_words(compare(result, reference, polarisation)))
 
 
 #: Words that ``--geoid`` takes; anything else is a raster.
@@ -151,11 +158,17 @@ _OPTIONS = {
 }
 
 
-def _must_exist(option: str, place: str | Path | None) -> None:
-    # What has a colon or begins so is opened by GDAL, from wherever it may be.
-    text = str(place or "")
-    if text and ":" not in text and not text.startswith("/vsi") and not Path(text).exists():
-        raise ConfigError(f"{text} does not exist", where=option, remedy="check the path")
+def _must_exist(product: str, places: Mapping[str, str | Path | None]) -> None:
+    """Refuse a product, and files and folders of options, that are not there."""
+    from curupira.stac import is_remote
+
+    if not is_remote(product) and not Path(product).exists():
+        raise ConfigError("there is no such product", where=product, remedy="check the path")
+    for option, place in places.items():
+        # What has a colon or begins so is opened by GDAL, from wherever it may be.
+        text = str(place or "")
+        if text and ":" not in text and not text.startswith("/vsi") and not Path(text).exists():
+            raise ConfigError(f"{text} does not exist", where=option, remedy="check the path")
 
 
 def _params(**values: object) -> GrdParams:

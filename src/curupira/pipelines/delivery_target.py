@@ -201,7 +201,7 @@ class Target:
         if self.params.kind == "webhook":
             return webhook.messages(plain, target=self.name, package=name)
         if self.params.kind == "email":
-            area = self.workspace.monitor.area.name or self.workspace.folder.resolve().name
+            area = self.workspace.name
             return digest.digests(plain, self.params, package=name, created=created, area_name=area)
         if self.params.kind == "feed":
             return self._feeds([c.warning_id for c, _ in choices], created)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import date, datetime
+from typing import Any
 
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy.exc import IntegrityError
@@ -53,11 +54,7 @@ def draw(
     """
     params = workspace.monitor.serve
     plan = Plan(params.plan) if plan is None else plan
-    seed = (
-        int.from_bytes(hashlib.sha256(day.isoformat().encode()).digest()[:4]) >> 1
-        if seed is None
-        else seed
-    )
+    seed = _seed_of(day) if seed is None else seed
     alerts = _optical_alerts(workspace)
     with store.transaction(durable=True) as session:
         if samples.of_day(session, day):
@@ -72,16 +69,12 @@ def draw(
         )
         areas = {c.warning_id: c.area_ha for c in candidates}
         rows = [
-            SampleRow(
+            _row(
+                d,
+                areas[d.warning_id],
                 day=day,
-                warning_id=d.warning_id,
                 plan=plan.value,
                 seed=seed,
-                stratum=d.stratum,
-                inclusion_probability=d.probability,
-                area_ha=areas[d.warning_id],
-                drawn=d.drawn,
-                blind=d.blind,
                 drawn_at=now,
                 drawn_by=by,
             )
@@ -95,6 +88,23 @@ def draw(
             ) from error
         _follow(session, drawn, fresh, now)
     return rows
+
+
+def _seed_of(day: date) -> int:
+    return int.from_bytes(hashlib.sha256(day.isoformat().encode()).digest()[:4]) >> 1
+
+
+def _row(drawn: sampling.Draw, area_ha: float, **draw: Any) -> SampleRow:
+    """What is kept of a warning in a draw; ``draw`` is what all of its warnings have in common."""
+    return SampleRow(
+        warning_id=drawn.warning_id,
+        stratum=drawn.stratum,
+        inclusion_probability=drawn.probability,
+        area_ha=area_ha,
+        drawn=drawn.drawn,
+        blind=drawn.blind,
+        **draw,
+    )
 
 
 def _follow(

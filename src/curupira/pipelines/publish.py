@@ -113,11 +113,11 @@ def collect(
         If the masks were built on another grid.
     """
     found = read_store(workspace, on, now)
-    since = first_day(period, found.until, workspace.monitor.algorithm.monitor_since)
+    monitor_since = workspace.monitor.algorithm.monitor_since
+    since = first_day(period, found.until, monitor_since)
     shown = [row for row in found.warnings if _is_shown(row, since)]
     gallery = open_gallery(workspace, found.known, now) if found.known else None
-    strongest = sorted((r for r in shown if _may_lead(r, since)), key=_strength, reverse=True)
-    monitor_since = workspace.monitor.algorithm.monitor_since
+    strongest = _strongest(shown, since)
     report(0, 4, "images")
     before = gallery.composite(max(since, monitor_since)) if gallery else None
     after = gallery.composite() if gallery else None
@@ -126,15 +126,14 @@ def collect(
     report(2, 4, "series")
     series = _series(gallery, strongest) if gallery else ()
     report(3, 4, "areas")
-    preset = workspace.preset
     data = ReportData(
         title=TITLES[period],
-        area_name=workspace.monitor.area.name or workspace.folder.resolve().name,
+        area_name=workspace.name,
         since=since,
         until=found.until,
         generated_at=now,
-        preset=preset.name,
-        preset_hash=preset.hash,
+        preset=workspace.preset.name,
+        preset_hash=workspace.preset.hash,
         warnings=_frame(shown),
         scenes=_scene_frame(found, since),
         coverage=_coverage(gallery, found) if gallery else None,
@@ -204,6 +203,10 @@ def _may_lead(row: WarningRow, since: date) -> bool:
     moments = (row.issued_at, row.confirmed_at)
     recent = any(m is not None and m.astimezone(UTC).date() >= since for m in moments)
     return recent and row.closed_reason not in gone
+
+
+def _strongest(shown: Sequence[WarningRow], since: date) -> list[WarningRow]:
+    return sorted((r for r in shown if _may_lead(r, since)), key=_strength, reverse=True)
 
 
 def _strength(row: WarningRow) -> tuple[float, str]:

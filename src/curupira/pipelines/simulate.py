@@ -22,7 +22,7 @@ from curupira.records import Asset, Scene
 from curupira.simulate.backscatter import rounded
 from curupira.simulate.district import SimulatedDistrict, simulate_district
 from curupira.simulate.scenes import Pass
-from curupira.stac import scene_item, write_catalogue
+from curupira.stac import SIMULATED, scene_item, write_catalogue
 
 Progress = Callable[[int, int], None]
 Radiometry = Literal["gamma0", "sigma0"]
@@ -97,12 +97,18 @@ def simulate_workspace(
     write_catalogue(
         folder / CATALOGUE,
         items,
-        catalogue_id=f"curupira-simulated-{scenario}-{seed}",
+        catalogue_id=f"{SIMULATED}{scenario}-{seed}",
         description=f"Simulated Sentinel-1 {radiometry}, scenario {scenario}, seed {seed}",
     )
     write_area(folder / AREA, district)
     masks = write_masks(folder, district)
     write_truth(folder, district)
+    return _record(folder, district, masks, len(items), chosen.name)
+
+
+def _record(
+    folder: Path, district: SimulatedDistrict, masks: dict[str, Path], scenes: int, preset: str
+) -> SimulatedWorkspace:
     return SimulatedWorkspace(
         folder=folder,
         area=AREA,
@@ -114,9 +120,9 @@ def simulate_workspace(
         monitor_since=district.since,
         crs=str(district.landscape.grid.crs),
         relative_orbits=tuple(sorted({p.relative_orbit for p in district.passes})),
-        scenes=len(items),
+        scenes=scenes,
         events=len(district.events),
-        preset=chosen.name,
+        preset=preset,
     )
 
 

@@ -135,6 +135,31 @@ def timeline_figure(warnings: gpd.GeoDataFrame, since: date, until: date) -> Fig
     edges = bin_edges(since, until)
     figure = new_figure(WIDE_IN, 3.2)
     upper, lower = figure.subplots(2, 1, sharex=True)
+    empty = not _stack_bars((upper, lower), warnings, edges)
+    unit = {1: "day", 7: "week"}.get(int((edges[1] - edges[0]) / np.timedelta64(1, "D")), "month")
+    for axes, label in ((upper, f"Warnings a {unit}"), (lower, f"Hectares a {unit}")):
+        tidy(axes, grid=True)
+        axes.set_ylabel(label, fontsize=SMALL_PT, color=INK)
+        axes.yaxis.set_major_locator(MaxNLocator(4, integer=axes is upper))
+        axes.set_xlim(edges[0], edges[-1])
+        if empty:
+            axes.set_ylim(0, 1)
+    if empty:
+        note(upper, "No warning issued in the period")
+    date_axis(lower)
+    lower.set_xlabel("Issued on (UTC)", fontsize=SMALL_PT, color=MUTED)
+    figure.legend(
+        *upper.get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=2,
+        fontsize=SMALL_PT,
+        frameon=False,
+    )
+    return figure
+
+
+def _stack_bars(both: tuple[Axes, Axes], warnings: gpd.GeoDataFrame, edges: Times) -> int:
+    """Number above and area below, class upon class; return how many warnings are shown."""
     day = naive_times(warnings["issued_at"]).astype("datetime64[D]").astype(np.int64)
     area = warnings["area_ha"].fillna(0).to_numpy(dtype=np.float64)
     left = edges[:-1].astype("datetime64[D]")
@@ -150,7 +175,7 @@ def timeline_figure(warnings: gpd.GeoDataFrame, since: date, until: date) -> Fig
             np.histogram(day[mine], number)[0],
             np.histogram(day[mine], number, weights=area[mine])[0],
         )
-        for index, axes in enumerate((upper, lower)):
+        for index, axes in enumerate(both):
             axes.bar(
                 left,
                 heights[index],
@@ -164,23 +189,4 @@ def timeline_figure(warnings: gpd.GeoDataFrame, since: date, until: date) -> Fig
                 label=CLASS_WORDS[kind],
             )
             floors[index] = floors[index] + heights[index]
-    unit = {1: "day", 7: "week"}.get(int(width[0]), "month")
-    for axes, label in ((upper, f"Warnings a {unit}"), (lower, f"Hectares a {unit}")):
-        tidy(axes, grid=True)
-        axes.set_ylabel(label, fontsize=SMALL_PT, color=INK)
-        axes.yaxis.set_major_locator(MaxNLocator(4, integer=axes is upper))
-        axes.set_xlim(edges[0], edges[-1])
-        if not floors[0].any():
-            axes.set_ylim(0, 1)
-    if not floors[0].any():
-        note(upper, "No warning issued in the period")
-    date_axis(lower)
-    lower.set_xlabel("Issued on (UTC)", fontsize=SMALL_PT, color=MUTED)
-    figure.legend(
-        *upper.get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=2,
-        fontsize=SMALL_PT,
-        frameon=False,
-    )
-    return figure
+    return int(floors[0].sum())

@@ -142,11 +142,14 @@ class Http:
                 response.close()
             if attempt + 1 < self.attempts:
                 self.sleep(pause)
-        raise self.error(
+        raise self._silent(url, where, cause)
+
+    def _silent(self, url: str, where: str, cause: str) -> SourceError:
+        second = ", or name a second provider in [source] fallback" if self.provider else ""
+        return self.error(
             f"does not answer after {self.attempts} attempts ({cause})",
             f"{where}, {redact(url)}" if where else redact(url),
-            "try again later"
-            + (", or name a second provider in [source] fallback" if self.provider else ""),
+            f"try again later{second}",
         )
 
     def span(

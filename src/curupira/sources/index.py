@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
+import pystac
 from odc.geo.geobox import GeoBox
 
 from curupira.codes import OrbitState
@@ -93,22 +94,10 @@ def build_index(
         tell(name, error)
 
     defaults = Defaults(platform, relative_orbit, orbit_state)
-    items = []
-    for scene_id, entries in sorted(_by_scene(folder, defaults, now, report).items()):
-        try:
-            scene = _scene(scene_id, entries)
-        except InputError as error:
-            report(scene_id, error)
-            continue
-        items.append(scene_item(scene, entries[0].place, radiometry=radiometry, scale=scale))
+    scenes = _by_scene(folder, defaults, now, report)
+    items = list(_items(scenes, report, radiometry=radiometry, scale=scale))
     if not items:
-        raise InputError(
-            f"none of its {len(reasons)} images can be used; the first: {reasons[0]}"
-            if reasons
-            else "holds no GeoTIFF",
-            where=folder,
-            remedy="name another folder" if not reasons else "mend them, or name another folder",
-        )
+        raise _useless(folder, reasons)
     return write_catalogue(
         output or folder,
         items,
@@ -119,6 +108,28 @@ def build_index(
 
 def _raise(name: str, error: InputError) -> None:
     raise error
+
+
+def _useless(folder: Path, reasons: list[str]) -> InputError:
+    if not reasons:
+        return InputError("holds no GeoTIFF", where=folder, remedy="name another folder")
+    return InputError(
+        f"none of its {len(reasons)} images can be used; the first: {reasons[0]}",
+        where=folder,
+        remedy="mend them, or name another folder",
+    )
+
+
+def _items(
+    scenes: Mapping[str, list[_Entry]], report: OnBad, *, radiometry: str, scale: str
+) -> Iterator[pystac.Item]:
+    for scene_id, entries in sorted(scenes.items()):
+        try:
+            scene = _scene(scene_id, entries)
+        except InputError as error:
+            report(scene_id, error)
+            continue
+        yield scene_item(scene, entries[0].place, radiometry=radiometry, scale=scale)
 
 
 def _by_scene(

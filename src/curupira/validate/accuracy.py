@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -119,26 +120,21 @@ def assess(
     every = [e for e in truth if watch.since < e.start <= watch.end]
     matches = match(alerts, every)
     limit = min_area_ha * (1 - _AREA_TOLERANCE)
-    first = matches.first_found(len(every))
     counted = np.array([e.area_ha >= limit for e in every], dtype=np.bool_)
-    view = EventTable([e for e, c in zip(every, counted, strict=True) if c], first[counted], watch)
-    judged = np.array([a.judged and a.area_ha >= limit for a in alerts], dtype=np.bool_)
-    confirmed = judged & np.array([a.confirmed is not None for a in alerts], dtype=np.bool_)
+    first = matches.first_found(len(every))[counted]
+    view = EventTable(list(compress(every, counted)), first, watch)
+    judged, confirmed = _judged(alerts, limit)
     true = matches.true_alerts(len(alerts))
-    kept = [a for a, c in zip(alerts, confirmed, strict=True) if c]
+    kept = list(compress(alerts, confirmed))
     kept_true = true[confirmed]
     blocks = block_of([a.geometry for a in kept])
     area = np.array([a.area_ha for a in kept], dtype=np.float64)
     loss = loss_per_year(every, watch)
     points, operating = _operating_points(alerts, confirmed, true, matches, counted, view, every)
     pairs = shapes.pairs(alerts, every, matches, confirmed)
-    overlaps = {"boundary_iou": shapes.rims(pairs), "iou": shapes.overlaps(pairs)}
-    estimates = _shares(view, kept_true, blocks, area, loss) | operating
-    estimates |= {
-        "duplicates": _duplicates(matches, confirmed, counted, every),
-        **{name: shapes.typical(pairs, values) for name, values in overlaps.items()},
-        "area_ratio": shapes.typical(pairs, shapes.area_ratios(pairs)),
-    }
+    overlaps, outlines = _outlines(pairs)
+    estimates = _shares(view, kept_true, blocks, area, loss) | operating | outlines
+    estimates["duplicates"] = _duplicates(matches, confirmed, counted, every)
     return Accuracy(
         watch=watch,
         min_area_ha=min_area_ha,
@@ -159,6 +155,19 @@ def assess(
         overlaps=overlaps,
         loss_per_year=loss,
     )
+
+
+def _judged(alerts: Sequence[Alert], limit: float) -> tuple[Bools, Bools]:
+    """Which warnings are judged, and which of these are confirmed."""
+    judged = np.array([a.judged and a.area_ha >= limit for a in alerts], dtype=np.bool_)
+    return judged, judged & np.array([a.confirmed is not None for a in alerts], dtype=np.bool_)
+
+
+def _outlines(pairs: Sequence[shapes.Pair]) -> tuple[dict[str, Floats], dict[str, Estimate]]:
+    """How outlines of warnings and events fit: of every pair, and typically."""
+    overlaps = {"boundary_iou": shapes.rims(pairs), "iou": shapes.overlaps(pairs)}
+    ratios = overlaps | {"area_ratio": shapes.area_ratios(pairs)}
+    return overlaps, {name: shapes.typical(pairs, values) for name, values in ratios.items()}
 
 
 def _shares(

@@ -75,9 +75,8 @@ def config(site: SiteHere, person: Asking) -> dict[str, Any]:
     names = [n for n in layer_files(site.workspace) if n != "area" and n not in withheld]
     layers = [{"name": n, "kind": "overlay", "title": n.replace("_", " ")} for n in names]
     layers += [{"name": n, "kind": "xyz", "title": n} for n in site.params.layers]
-    area = site.workspace.monitor.area
     return {
-        "name": area.name or site.workspace.folder.resolve().name,
+        "name": site.workspace.name,
         "bbox": list(site.workspace.area.bounds),
         "language": site.params.language,
         "languages": ["pt", "en", "es"],

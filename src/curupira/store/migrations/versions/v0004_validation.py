@@ -42,6 +42,22 @@ def _of_warning(table: str) -> sa.ForeignKeyConstraint:
 
 def upgrade() -> None:
     """Create ``account``, ``sample`` and ``edit``; add ``review.kind``."""
+    _accounts()
+    _samples()
+    _edits()
+    op.add_column("review", sa.Column("kind", text(_CODE), nullable=True))
+    connection = op.get_bind()
+    if connection.dialect.name == "sqlite":
+        geopackage.register_attributes(connection, "account", "People who may log in")
+        geopackage.register_attributes(connection, "sample", "Validation samples")
+        geopackage.register_features(
+            connection, "edit", "geom", "MULTIPOLYGON", _SIRGAS_2000, "Polygons as people drew them"
+        )
+    else:
+        op.create_index("ix_edit_geom", "edit", ["geom"], postgresql_using="gist")
+
+
+def _accounts() -> None:
     op.create_table(
         "account",
         *_columns(
@@ -57,6 +73,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name="uq_account_name"),
         sqlite_autoincrement=True,
     )
+
+
+def _samples() -> None:
     op.create_table(
         "sample",
         *_columns(
@@ -80,6 +99,9 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_sample_day", "sample", ["day"])
+
+
+def _edits() -> None:
     op.create_table(
         "edit",
         *_columns(
@@ -100,13 +122,3 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_edit_warning_id", "edit", ["warning_id"])
-    op.add_column("review", sa.Column("kind", text(_CODE), nullable=True))
-    connection = op.get_bind()
-    if connection.dialect.name == "sqlite":
-        geopackage.register_attributes(connection, "account", "People who may log in")
-        geopackage.register_attributes(connection, "sample", "Validation samples")
-        geopackage.register_features(
-            connection, "edit", "geom", "MULTIPOLYGON", _SIRGAS_2000, "Polygons as people drew them"
-        )
-    else:
-        op.create_index("ix_edit_geom", "edit", ["geom"], postgresql_using="gist")
