@@ -77,6 +77,7 @@ def test_figure_is_png_or_html(found, tmp_path):
     assert (tmp_path / "new" / "f.png").read_bytes().startswith(b"\x89PNG")
     write_picture(found, tmp_path / "newer" / "f.html")
     assert [p.name for p in (tmp_path / "newer").iterdir()] == ["f.html"]
+    assert "simulated images, no satellite data" in (tmp_path / "newer" / "f.html").read_text()
     with pytest.raises(ConfigError, match="neither"):
         write_picture(found, tmp_path / "f.pdf")
     # Before anything is measured: there is no such workspace.

@@ -53,7 +53,7 @@ from curupira.sources.history import distances_to_earlier, read_dated
 from curupira.store import warning as warnings
 from curupira.store.quality import held
 from curupira.store.session import Store
-from curupira.units import attribution, to_db
+from curupira.units import to_db
 
 #: Side of a block of the sample, pixels.
 BLOCK_PX = 128
@@ -91,7 +91,7 @@ class Calibration:
     preset: str
     pixels: int
     images: int
-    years: tuple[int, ...]
+    notice: str
     clutter: Clutter
     rates: list[FalseRate]
     published: list[FalseRate]
@@ -169,7 +169,7 @@ def calibrate(
         preset=detector.preset.name,
         pixels=pixels,
         images=series.shape[0],
-        years=tuple(sorted({a.day.year for a in known})),
+        notice=workspace.attribution(a.day.year for a in known),
         clutter=found,
         rates=false_rates(drops, options.thresholds, mean_db=found.mean_db, sd_db=found.sd_db),
         published=false_rates(
@@ -382,6 +382,6 @@ def write_picture(found: Calibration, path: Path) -> None:
                 ),
             ),
         ],
-        attribution(found.years),
+        found.notice,
     )
     write_atomic(path, page.encode())
