@@ -269,6 +269,7 @@ def test_check_says_what_there_is_and_what_a_start_costs(
     lines = in_words(report)
     assert any("first warning: after about" in line for line in lines)
     assert any("days old" in line for line in lines)
+    assert any(f"from before {builder.SINCE} and serve as history" in line for line in lines)
     # Nothing was kept.
     assert sorted(p.name for p in workspace.folder.iterdir() if p.name != "downloads") == [
         "area.geojson",

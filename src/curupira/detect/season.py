@@ -41,7 +41,7 @@ _CHUNK = 8 * LANES
 DB, POWER, CODES = 0, 1, 2
 _CODE_OF_0_DB = np.int32(round(1 - CODE_MIN_DB / CODE_STEP_DB))
 _OCTAVES_PER_CODE = np.float32(CODE_STEP_DB / DB_PER_OCTAVE)
-_REMEDY = 'set season = "none" in the preset'
+_REMEDY = 'set season = "none" in the preset, or override = { season = "none" } in [algorithm]'
 
 
 def harmonic_design(years: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -135,6 +135,12 @@ def _search(workspace: Workspace, now: datetime, report: SourceReport) -> list[S
         silence = now - scenes[-1].acquired
         if silence > timedelta(days=30):
             report.notes.append(f"the newest image is {silence.days} days old")
+            first_day = workspace.monitor.algorithm.monitor_since
+            if scenes[-1].acquired.date() < first_day:
+                report.notes.append(
+                    f"all are from before {first_day} and serve as history only: to monitor the "
+                    "past, set an earlier day in [algorithm] monitor_since"
+                )
     return scenes
 
 
