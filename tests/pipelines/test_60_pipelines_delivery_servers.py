@@ -9,6 +9,8 @@ import json
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from email import policy
 from pathlib import Path
 
@@ -279,12 +281,20 @@ class Sink:
         return "250 taken"
 
 
+@contextmanager
+def mail_server(sink: Sink) -> Iterator[int]:
+    """A mail server with a sink behind it; yields its port."""
+    server = Controller(sink, hostname="127.0.0.1", port=free_port())
+    server.start()
+    try:
+        yield server.port
+    finally:
+        server.stop()
+
+
 def test_daily_digest_is_small_plain_and_sent_once_an_area(tmp_path):
     sink = Sink()
-    with_port = Controller(sink, hostname="127.0.0.1", port=free_port())
-    with_port.start()
-    try:
-        port = with_port.port
+    with mail_server(sink) as port:
         section = f"""
 [delivery.mail]
 kind = "email"
@@ -307,8 +317,6 @@ attempts = 1
         assert second.error is None
         (third,) = deliver(workspace, None, options())
         assert third.chosen == {}
-    finally:
-        with_port.stop()
     assert len(sink.mails) == 2
     mails = [email.message_from_bytes(m, policy=policy.default) for m in sink.mails]
     by_area = {mail["Subject"].split(":")[0]: mail for mail in mails}
@@ -333,13 +341,11 @@ def test_a_refused_recipient_is_told_of_and_costs_the_others_nothing(tmp_path):
     sink = Sink()
     one, gone = "ibama@example.org", "gone@example.org"
     sink.unknown = {gone}
-    server = Controller(sink, hostname="127.0.0.1", port=free_port())
-    server.start()
-    try:
+    with mail_server(sink) as port:
         section = f"""
 [delivery.mail]
 kind = "email"
-url = "smtp://127.0.0.1:{server.port}"
+url = "smtp://127.0.0.1:{port}"
 sender = "curupira@example.org"
 recipients = ["{one}", "{gone}"]
 """
@@ -356,21 +362,17 @@ recipients = ["{one}", "{gone}"]
         (last,) = deliver(workspace, None, options())
         assert (last.error, last.left) == (None, [])
         assert sink.got == [one, one, gone, gone]
-    finally:
-        server.stop()
 
 
 def test_a_server_that_hangs_up_between_recipients_has_given_it_to_nobody(tmp_path):
     sink = Sink()
     to = ["ibama@example.org", "funai@example.org", "icmbio@example.org"]
     sink.closing = to[1]
-    server = Controller(sink, hostname="127.0.0.1", port=free_port())
-    server.start()
-    try:
+    with mail_server(sink) as port:
         section = f"""
 [delivery.mail]
 kind = "email"
-url = "smtp://127.0.0.1:{server.port}"
+url = "smtp://127.0.0.1:{port}"
 sender = "curupira@example.org"
 recipients = {to}
 attempts = 1
@@ -384,8 +386,6 @@ attempts = 1
         (last,) = deliver(workspace, None, options())
         assert (last.error, last.left) == (None, [])
         assert sink.got == to
-    finally:
-        server.stop()
 
 
 def test_one_target_down_does_not_stop_another(tmp_path):

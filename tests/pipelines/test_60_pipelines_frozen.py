@@ -11,21 +11,19 @@ from typing import Any
 import numpy as np
 import pytest
 from odc.geo.geobox import GeoBox
+from watching import detector_on, scene_at
 
-from curupira import presets
 from curupira.blocks import Window, executor
-from curupira.codes import OrbitState
-from curupira.cog import write_cog
 from curupira.cube.archive import Cube
 from curupira.errors import ConfigError
 from curupira.grid import LONLAT, project
 from curupira.pipelines import frozen
 from curupira.pipelines.frozen import candidates
 from curupira.pipelines.images import Detector
-from curupira.pipelines.masks import MONITORED, OUTSIDE, ZONES, MaskSet
+from curupira.pipelines.masks import MONITORED, OUTSIDE
 from curupira.pipelines.regions import regions
 from curupira.pipelines.warn import detect_acquisition
-from curupira.records import Acquisition, Asset, Scene, group_acquisitions
+from curupira.records import Acquisition, group_acquisitions
 from curupira.units import flag_days
 
 IMAGES = 14
@@ -138,30 +136,12 @@ def half_forest(folder: Path, border: int) -> tuple[Detector, list[Acquisition]]
         power = rng.gamma(4.4, 0.04 / 4.4, (rows, columns)).astype(np.float32)
         with cube.scene_writer(83, f"image_{n}", moment) as writer:
             writer.write("vh", Window(0, rows, 0, columns), power)
-        scene = Scene(
-            scene_id=f"image_{n}",
-            platform="sentinel-1a",
-            acquired=moment,
-            created=moment,
-            relative_orbit=83,
-            orbit_state=OrbitState.DESCENDING,
-            footprint=project(grid.extent.geom, "EPSG:32721", LONLAT),
-            assets={"vh": Asset("nowhere.tif")},
-        )
+        footprint = project(grid.extent.geom, "EPSG:32721", LONLAT)
+        scene = scene_at(f"image_{n}", moment, footprint)
         known.append(Acquisition((scene,)))
-    zones = np.full((1, rows, columns), OUTSIDE, dtype=np.uint8)
-    zones[..., :border] = MONITORED
-    write_cog(folder / ZONES, zones, grid, nodata=None)
-    detector = Detector(
-        grid=grid,
-        preset=presets.load("deter_r"),
-        reader=cube.reader(),
-        masks=MaskSet(folder, {"has_distance": False}),
-        config_hash="",
-        tile_px=64,
-        memory=100_000_000,
-        threads=1,
-    )
+    zones = np.full((rows, columns), OUTSIDE, dtype=np.uint8)
+    zones[:, :border] = MONITORED
+    detector = detector_on(cube, zones, folder, tile_px=64, memory=100_000_000)
     return detector, known
 
 

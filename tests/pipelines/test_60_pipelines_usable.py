@@ -11,18 +11,16 @@ import numpy.typing as npt
 import pytest
 import shapely
 from odc.geo.geobox import GeoBox
+from watching import detector_on, scene_at
 
-from curupira import presets
 from curupira.blocks import Window, executor
-from curupira.codes import OrbitState
-from curupira.cog import write_cog
 from curupira.cube.archive import Cube
 from curupira.grid import LONLAT, project
 from curupira.pipelines.images import Detector, rasterise
-from curupira.pipelines.masks import MONITORED, ZONES, MaskSet
+from curupira.pipelines.masks import MONITORED
 from curupira.pipelines.usable import usable_images
 from curupira.pipelines.warn import detect_acquisition
-from curupira.records import Acquisition, Asset, Observation, Scene
+from curupira.records import Acquisition, Observation
 
 CRS = "EPSG:32721"
 IMAGES, ROWS, COLUMNS = 36, 320, 360
@@ -78,32 +76,10 @@ def watch(folder: Path, power: Stack, *, sliced: bool) -> tuple[Detector, list[A
             inside = (ahead_m() >= begin) & (ahead_m() < end)
             with cube.scene_writer(83, name, moment) as writer:
                 writer.write("vh", WHOLE, np.where(inside, image, np.float32(np.nan)))
-            scenes.append(
-                Scene(
-                    scene_id=name,
-                    platform="sentinel-1a",
-                    acquired=moment,
-                    created=moment,
-                    relative_orbit=83,
-                    orbit_state=OrbitState.DESCENDING,
-                    footprint=outline(begin, end),
-                    assets={"vh": Asset("nowhere.tif")},
-                    slice_number=number + 1,
-                )
-            )
+            scenes.append(scene_at(name, moment, outline(begin, end), slice_number=number + 1))
         known.append(Acquisition(tuple(scenes)))
-    zones = np.full((1, ROWS, COLUMNS), MONITORED, dtype=np.uint8)
-    write_cog(folder / ZONES, zones, grid, nodata=None)
-    detector = Detector(
-        grid=grid,
-        preset=presets.load("curupira"),
-        reader=cube.reader(),
-        masks=MaskSet(folder, {"has_distance": False}),
-        config_hash="",
-        tile_px=512,
-        memory=500_000_000,
-        threads=1,
-    )
+    zones = np.full((ROWS, COLUMNS), MONITORED, dtype=np.uint8)
+    detector = detector_on(cube, zones, folder, preset="curupira")
     return detector, known
 
 
