@@ -20,7 +20,8 @@ from curupira.mining.scene import RadarScene, Radiometry, Scale
 from curupira.mining.splits import split_patches
 from curupira.mining.squares import drop_lone, squares_of
 from curupira.mining.windows import WindowMap
-from curupira.pipelines.mine_patches import read_aoi, read_patches
+from curupira.pipelines.mine_patches import read_aoi
+from curupira.pipelines.mine_read import read_patches
 from curupira.pipelines.mine_scenes import open_images
 from curupira.pipelines.outputs import fresh_folder, write_geojson, write_gpkg
 from curupira.presets import Preset
