@@ -1,8 +1,8 @@
 """Mining on simulated radar over real mines: the paper's network against ours.
 
 Run: python benchmarks/mining.py [--data ../shared/data] [--work DIR] [--trials unesp_2025,curupira]
-         [--seeds 3] [--variants 8 9 10 11 12] [--choose curupira] [--dates 7] [--tiles 3]
-         [--json OUT]
+         [--seeds 3] [--variants 8 9 10 11 12] [--choose curupira] [--lands 12] [--dates 7]
+         [--tiles 3] [--json OUT]
 
 The outlines (Amazon Mining Watch, cumulative 2023) and the training points are real, the radar over
 them is simulated (simulate/mining_region.py): no figure here says how well mines are found. Trained
@@ -193,7 +193,7 @@ def _choices(models: dict[str, MiningModel], options: argparse.Namespace) -> lis
     names = options.choose.split(",")
     choosing = {key: model for key, model in models.items() if key.split("/")[0] in names}
     seen = []
-    for variant, seed, mined, clean, drawn in CHOICE if choosing else []:
+    for variant, seed, mined, clean, drawn in CHOICE[: options.lands] if choosing else []:
         home = Region(options.data, "tapajos", variant, drawn)
         seen.append(look(choosing, home, home.tiles(mined, clean, seed=seed)))
     rows = []
@@ -254,6 +254,7 @@ def main() -> None:
         default="unesp_2025,curupira",
         help='trials whose thresholds are chosen; "": none',
     )
+    parser.add_argument("--lands", type=int, default=len(CHOICE), help="to choose on: the first")
     parser.add_argument("--frozen", type=Path, help="JSON of a run before: its thresholds")
     parser.add_argument("--dates", type=int, default=7, help="of a model of one date (paper: 7)")
     parser.add_argument("--tiles", type=int, default=6, help="of each kind, of 7.28 km")

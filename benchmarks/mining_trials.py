@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from curupira import presets
 from curupira.mining.model import MiningModel, Normalisation, load_model, save_model
+from curupira.mining.network import Scorer
 from curupira.mining.params import MiningParams
 from curupira.mining.splits import split_patches
 from curupira.mining.train import fit, validation_metrics
@@ -24,10 +27,14 @@ SHORT = 0.05
 
 @dataclass(frozen=True)
 class Trial:
-    """A preset, and what is different from it."""
+    """A preset, and what is different from it.
+
+    ``anew``: the running statistics of the normalisation are made anew after the training.
+    """
 
     base: str
     options: dict[str, Any] = field(default_factory=dict)
+    anew: bool = False
 
     @property
     def preset(self) -> Preset:
@@ -41,7 +48,12 @@ SQUARES = {"stride_px": 52, "squares": "whole"}
 #: By name. Every step of the ablation differs by one thing from a row above it.
 TRIALS: dict[str, Trial] = {
     "unesp_2025": Trial("unesp_2025", {"epochs": 8, "norm_momentum": SHORT}),
+    # As the preset says. Its last epoch is a lottery, unless the statistics are made anew.
+    "unesp_2025_30": Trial("unesp_2025"),
+    "unesp_2025_30_anew": Trial("unesp_2025", anew=True),
     "curupira": Trial("curupira"),
+    # As the preset was on 21 November 2026.
+    "before": Trial("curupira", {"pooling": "mean_max", "epochs": 8, "stride_px": 26}),
     "context": Trial("curupira_context"),
     "one_date": Trial(
         "curupira", {"dates": 1, "bands": ["vv", "vh", "pa"], "lee": "linear", "epochs": 18}
@@ -82,7 +94,14 @@ def train(
         )
         trained = fit(patches, learn, check, rules, seed=seed)
         points = patches.index["point"].to_numpy()[check]
-        found = validation_metrics(patches.labels[check], trained.probability, points)
+        probability = trained.probability
+        if TRIALS[name].anew:
+            scorer = trained.scorer
+            statistics_anew(scorer, patches.bands[learn], rules.training.batch_size)
+            with torch.no_grad():
+                parts = torch.split(torch.from_numpy(patches.bands[check]), 64)
+                probability = torch.cat([scorer(part) for part in parts]).numpy()
+        found = validation_metrics(patches.labels[check], probability, points)
         record: dict[str, Any] = {
             "data_hash": patches.hash,
             "seed": seed,
@@ -99,3 +118,21 @@ def train(
               f"{time.process_time() - started:.0f} s of CPU, validation F1 "
               f"{found['f1']['value']:.3f}", flush=True)  # fmt: skip
     return {n: load_model(folders[n]) for n in names}
+
+
+def statistics_anew(scorer: Scorer, patches: npt.NDArray[np.float32], size: int) -> None:
+    """Make the running statistics the plain mean over batches of the training patches.
+
+    Those of the training follow by a hundredth a step and lag behind weights that change.
+    """
+    layers = [m for m in scorer.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None
+        layer.train()
+    order = np.random.default_rng(0).permutation(len(patches))
+    with torch.no_grad():
+        for start in range(0, len(order) - size + 1, size):
+            scorer(torch.from_numpy(patches[order[start : start + size]]))
+    for layer in layers:
+        layer.eval()
