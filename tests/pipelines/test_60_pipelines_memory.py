@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from odc.geo.geobox import GeoBox
+from rasterio.env import getenv
 
 from curupira import presets
 from curupira.blocks import Window, executor
@@ -20,11 +21,11 @@ from curupira.cube.codec import decode
 from curupira.cube.layout import CHUNK
 from curupira.grid import LONLAT, project
 from curupira.pipelines.corrections import Correction, corrected
-from curupira.pipelines.images import Detector, hold, read_block
+from curupira.pipelines.images import Detector, code_bytes, hold, read_block, rim_bytes
 from curupira.pipelines.masks import MONITORED, ZONES, MaskSet
-from curupira.pipelines.regions import region_size
+from curupira.pipelines.regions import COPIES, cache_bytes, region_size, tile_size
 from curupira.pipelines.usable import usable_images
-from curupira.pipelines.warn import Detection, detect_acquisition
+from curupira.pipelines.warn import Detection, Task, detect_acquisition, detect_region
 from curupira.records import Acquisition, Asset, Scene
 
 CRS = "EPSG:32721"
@@ -163,5 +164,56 @@ def test_small_areas_are_cut_so_that_all_have_work_and_tasks_of_dask_are_short(
     large: tuple[Detector, list[Acquisition]], threads: int, workers: int, side: int, chunks: int
 ) -> None:
     detector = replace(large[0], memory=900 * MEMORY, threads=threads, workers=workers)
+    detector = replace(detector, on_dask=workers > threads)
     area = Window(0, side * CHUNK, 0, side * CHUNK)
     assert region_size(detector, [], area) == chunks * CHUNK
+
+
+@pytest.mark.parametrize("preset", ["deter_r", "curupira"])
+@pytest.mark.parametrize(("memory", "threads"), [(3e9, 2), (3e9, 1), (1e9, 8), (3e8, 2), (2e10, 4)])
+def test_the_parts_of_the_memory_add_up_to_it(
+    large: tuple[Detector, list[Acquisition]], preset: str, memory: float, threads: int
+) -> None:
+    detector, known = large
+    detector = replace(
+        detector, preset=presets.load(preset), memory=int(memory), threads=threads, tile_px=4096
+    )
+    images = usable_images(known[:10], replace(detector, preset=presets.load("deter_r"))) * 9
+    area = Window(0, 8500, 0, 12_500)
+    halo = 2 * detector.params.halo
+    side, tile = region_size(detector, images, area), tile_size(detector, len(images))
+    codes = code_bytes(detector, images) * (side + halo) ** 2
+    results = 2 * 32 * side**2
+    stacks = COPIES * 4 * len(images) * (tile + halo) ** 2
+    together = threads * (codes + results + stacks)
+    together += rim_bytes(detector, images) + cache_bytes(detector)
+    assert together <= memory or tile == 64
+    assert side >= tile
+
+
+class Watched(MaskSet):
+    """Masks that look, when they are read, at how much GDAL may keep."""
+
+    def read_zones(self, window: Window) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+        (self.folder / f"seen_{getenv().get('GDAL_CACHEMAX')}").touch()
+        return super().read_zones(window)
+
+
+def test_workers_of_dask_limit_what_gdal_keeps(
+    large: tuple[Detector, list[Acquisition]],
+) -> None:
+    detector, known = large
+    masks = Watched(detector.masks.folder, detector.masks.record)
+    images = tuple(usable_images(known, detector))
+    window = Window(0, 100, 0, 120)
+    task = Task(
+        replace(detector, masks=masks, on_dask=True),
+        images,
+        known[-1].day,
+        window,
+        np.zeros((105, 125), dtype=bool),
+    )
+    (block,) = detect_region(task)
+    seen = [path.name for path in masks.folder.glob("seen_*")]
+    assert seen == [f"seen_{cache_bytes(detector)}"]
+    assert block.monitored == 100 * 120

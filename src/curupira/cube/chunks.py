@@ -61,13 +61,19 @@ class Rims:
                 self._drop(*next(iter(self._kept)))
 
     def find(self, key: str, part: Window) -> codec.Codes | None:
-        """A part of a chunk, in its own pixels, if it lies within what is kept."""
+        """A part of a chunk, in its own pixels, if it lies within what is kept.
+
+        Columns are given once: only the next region begins with them. Rows are wanted a whole row
+        of regions later, and would be gone by then if columns were kept as long.
+        """
         with self._lock:
             for axis, first in enumerate((part.y0, part.x0)):
                 rim = self._kept.get((key, axis)) if first >= self._start else None
                 if rim is not None:
                     place = list(part.slices)
                     place[axis] = slice(first - self._start, place[axis].stop - self._start)
+                    if axis == 1:
+                        self._drop(key, axis)
                     return rim[tuple(place)]
         return None
 

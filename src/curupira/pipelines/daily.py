@@ -27,6 +27,7 @@ from curupira.pipelines.ingest import Discovery, discover, nights, restore_image
 from curupira.pipelines.intake import Intake
 from curupira.pipelines.leftovers import sweep
 from curupira.pipelines.quality import Gate
+from curupira.pipelines.regions import cache_bytes
 from curupira.presets import Preset
 from curupira.progress import Report, silent
 from curupira.records import Scene
@@ -35,8 +36,6 @@ from curupira.store.session import Store
 
 log = logs.get(__name__)
 
-#: Share of ``[compute] memory`` for blocks of rasters that GDAL has read or is to write.
-_CACHE_SHARE = 1 / 16
 #: Libraries whose versions the ledger keeps.
 LIBRARIES = ("numpy", "numba", "rasterio", "zarr", "icechunk", "shapely", "sqlalchemy")
 
@@ -160,7 +159,7 @@ class Run:
             intake.refuse(found.refused)
             detector = Detector.of(self.workspace, cube.reader(), mask_set, scheduler)
             # GDAL would keep a twentieth of the machine's memory for blocks of files.
-            cache = rasterio.Env(GDAL_CACHEMAX=int(detector.memory * _CACHE_SHARE))
+            cache = rasterio.Env(GDAL_CACHEMAX=cache_bytes(detector))
             threads = self.workspace.monitor.compute.threads
             with cache, executor(scheduler, threads) as run_blocks:
                 self._nights(found, cube, detector, run_blocks, intake)

@@ -21,6 +21,7 @@ from shapely.geometry.base import BaseGeometry
 from curupira.blocks import Window, parse_memory, workers_of
 from curupira.codes import OrbitState
 from curupira.config import Workspace
+from curupira.cube.layout import CHUNK
 from curupira.cube.reader import CubeReader
 from curupira.detect.baseline import baselines
 from curupira.detect.block import StackBlock
@@ -39,8 +40,10 @@ from curupira.vectorise.match import as_multipolygon
 #: float32, or codes of the cube (uint16).
 Values = npt.NDArray[Any]
 
-#: Share of the memory for what neighbouring regions have in common.
-RIM_SHARE = 1 / 16
+#: Most of the memory that rims of read regions may take, which neighbouring regions begin with.
+_RIM_SHARE = 3 / 16
+#: Side of a region in chunks of the cube.
+REGION_CHUNKS = 4
 #: Beyond any orbit's number.
 _OF_SENSOR = 1000
 
@@ -58,6 +61,7 @@ class Detector:
     memory: int
     threads: int
     workers: int = 1
+    on_dask: bool = False
     rain: DailyRain | None = None
 
     @classmethod
@@ -67,7 +71,7 @@ class Detector:
         """Detector of a workspace.
 
         ``threads`` work at once in this process and share the memory: one a process with a Dask
-        ``scheduler``. ``workers`` work at once altogether.
+        ``scheduler``. ``workers`` work at once altogether; ``on_dask`` in processes of their own.
         """
         monitor = workspace.monitor
         threads = 1 if scheduler else monitor.compute.threads or os.cpu_count() or 1
@@ -82,6 +86,7 @@ class Detector:
             memory=parse_memory(monitor.compute.memory),
             threads=threads,
             workers=workers_of(scheduler) if scheduler else threads,
+            on_dask=bool(scheduler),
             rain=DailyRain(workspace.path(rain.folder), rain.limit_mm) if rain.folder else None,
         )
 
@@ -206,8 +211,25 @@ def hold(detector: Detector, images: Sequence[Image], window: Window) -> Detecto
         for band in scene.assets
         if band != "vv" or detector.params.needs_vv
     }
-    rim, most = 2 * detector.params.halo, int(detector.memory * RIM_SHARE)
+    rim, most = 2 * detector.params.halo, rim_bytes(detector, images)
     return replace(detector, reader=detector.reader.holding(wanted, rim=rim, most=most))
+
+
+def code_bytes(detector: Detector, images: Sequence[Image]) -> int:
+    """Bytes of a pixel of all images as the cube has them."""
+    bands = max((len(s.assets) for i in images for s in i.acquisition.scenes), default=1)
+    return 2 * bands * len(images)
+
+
+def rim_bytes(detector: Detector, images: Sequence[Image]) -> int:
+    """Bytes of the rims that ``hold`` keeps: of a row of regions, and of those under way.
+
+    At most `_RIM_SHARE` of the memory; with less than they need, chunks are read again.
+    """
+    width = max((w.x1 - w.x0 for i in images for w in i.windows), default=0)
+    length = width + (detector.threads + 1) * REGION_CHUNKS * CHUNK
+    needed = code_bytes(detector, images) * 2 * detector.params.halo * length
+    return min(needed, int(detector.memory * _RIM_SHARE))
 
 
 def read_block(

@@ -1,4 +1,8 @@
-"""How large the pieces are that an acquisition is worked on in: regions read, blocks computed."""
+"""How large the pieces are that an acquisition is worked on in: regions read, blocks computed.
+
+``[compute] memory`` is shared: stacks of blocks a quarter, GDAL's blocks of files a thirty-second,
+rims of read regions what they need (`images.rim_bytes`), regions and their results the rest.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +10,29 @@ from collections.abc import Iterator, Sequence
 
 from curupira.blocks import Window, split
 from curupira.cube.layout import CHUNK
-from curupira.pipelines.images import RIM_SHARE, Detector, Image
+from curupira.pipelines.images import REGION_CHUNKS, Detector, Image, code_bytes, rim_bytes
 
-#: Arrays of the stack's size alive at once in a block (stack, dB, stabilised, filtered, scratch).
-COPIES = 6
+#: Arrays of the stack's size, halo included, alive at once in a block (bands, screened, filtered).
+COPIES = 4
+_BLOCK_SHARE, _CACHE_SHARE = 1 / 4, 1 / 32
 #: Bytes a pixel of a block's results, and the results of a thread that wait to be written.
 _RESULT_BYTES, _RESULTS = 32, 2
-#: Side of a region in chunks of the cube. Regions are cut a halo's width before a chunk: one of
-#: n x n chunks with its halo touches (n + 1)^2 of them, not (n + 2)^2, and 2 n + 1 of these are
-#: mostly known from the regions above and to the left of it (`cube.chunks.Rims`).
-_REGION_CHUNKS = 4
-#: The same where Dask hands regions out: a worker that dies loses no more.
+#: Regions are cut a halo's width before a chunk: one of n x n chunks with its halo touches
+#: (n + 1)^2 of them, not (n + 2)^2, and 2 n + 1 of these are mostly known from the regions above
+#: and to the left of it (`cube.chunks.Rims`). Where Dask hands regions out they are smaller: a
+#: worker that dies loses less.
 _TASK_CHUNKS = 2
 
 
+def cache_bytes(detector: Detector) -> int:
+    """Bytes for blocks of rasters that GDAL has read or is to write."""
+    return int(detector.memory * _CACHE_SHARE)
+
+
 def tile_size(detector: Detector, images: int) -> int:
-    """Side of a block such that all threads' stacks together fit into a quarter of the memory."""
-    budget = detector.memory / detector.threads / 4
-    side = int((budget / (4 * COPIES * max(images, 1))) ** 0.5)
+    """Side of a block such that all threads' stacks together fit into their share of the memory."""
+    budget = detector.memory / detector.threads * _BLOCK_SHARE
+    side = int((budget / (4 * COPIES * max(images, 1))) ** 0.5) - 2 * detector.params.halo
     return max(64, min(detector.tile_px, side))
 
 
@@ -38,17 +47,22 @@ def region_size(detector: Detector, images: Sequence[Image], area: Window) -> in
     Smaller, down to one chunk, where the area would not make two regions for each of several
     workers.
     """
-    bands = max((len(s.assets) for i in images for s in i.acquisition.scenes), default=1)
-    pixel = 2 * bands * len(images) + _RESULTS * _RESULT_BYTES
-    share = 3 / 4 - RIM_SHARE
-    side = int((detector.memory / detector.threads * share / pixel) ** 0.5)
-    on_dask = detector.workers > detector.threads
-    chunks = min(side // CHUNK, _TASK_CHUNKS if on_dask else _REGION_CHUNKS)
+    rest = (1 - _BLOCK_SHARE - _CACHE_SHARE) * detector.memory - rim_bytes(detector, images)
+    budget, halo = rest / detector.threads, 2 * detector.params.halo
+    codes, results = code_bytes(detector, images), _RESULTS * _RESULT_BYTES
+    chunks = _TASK_CHUNKS if detector.on_dask else REGION_CHUNKS
+    while chunks and _bytes(chunks * CHUNK, halo, codes, results) > budget:
+        chunks -= 1
     if not chunks:
         tile = tile_size(detector, len(images))
+        side = int((budget / (codes + results)) ** 0.5) - halo
         return max(side // tile, 1) * tile
     rows, columns = area.shape
     wanted = 2 * detector.workers if detector.workers > 1 else 0
     while chunks > 1 and rows * columns < wanted * (chunks * CHUNK) ** 2:
         chunks -= 1
     return chunks * CHUNK
+
+
+def _bytes(side: int, halo: int, codes: int, results: int) -> int:
+    return codes * (side + halo) ** 2 + results * side**2

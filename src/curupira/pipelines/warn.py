@@ -10,6 +10,7 @@ from datetime import date
 import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
+import rasterio
 from shapely.geometry.base import BaseGeometry
 
 from curupira.blocks import Executor, Window, shares
@@ -29,7 +30,7 @@ from curupira.pipelines.images import (
     read_block,
 )
 from curupira.pipelines.masks import MASKED, MONITORED
-from curupira.pipelines.regions import regions, tile_size
+from curupira.pipelines.regions import cache_bytes, regions, tile_size
 from curupira.pipelines.seen import SeenLayers, seen_layers
 from curupira.pipelines.usable import usable_images
 from curupira.records import Acquisition, Observation
@@ -141,6 +142,14 @@ def with_halo(window: Window, detector: Detector) -> Window:
 
 def detect_region(task: Task) -> list[BlockResult]:
     """Read a region's codes with their halo, and detect block by block."""
+    if not task.detector.on_dask:
+        return _blocks_of(task)
+    # A worker is another process than the one that has limited GDAL's cache for itself.
+    with rasterio.Env(GDAL_CACHEMAX=cache_bytes(task.detector)):
+        return _blocks_of(task)
+
+
+def _blocks_of(task: Task) -> list[BlockResult]:
     detector = task.detector
     around = with_halo(task.window, detector)
     if (detector.masks.read_zones(task.window) == MONITORED).any():
