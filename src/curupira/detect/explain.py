@@ -56,7 +56,6 @@ def explain(
     # Loaded here: this module is imported with the package, xarray and the kernels are heavy.
     import xarray as xr
 
-    from curupira.detect import baseline
     from curupira.detect.threshold import threshold_db
     from curupira.units import to_db
 
@@ -64,20 +63,7 @@ def explain(
     day = as_day(on)
     power, times, orbit = _one_pixel(stack_1px)
     db = to_db(power)
-    reference = np.full(times.size, np.nan, dtype=np.float32)
-    stable = np.full_like(db, np.nan)
-    used = np.zeros(times.size, dtype=np.bool_)
-    said = np.full(times.size, np.nan, dtype=np.float32)
-    unfiltered = params.unfiltered
-    for images, learning in baseline.baselines(times, orbit, day, params):
-        stable[images] = to_db(
-            baseline.deseasonalise(power[images], times[images], learning, params)
-        )
-        part = baseline.one_baseline(power[images], times[images], learning, None, unfiltered)
-        reference[images] = part.reference_db[0, 0]
-        used[images] = True
-        if part.ratio is not None:
-            said[images[~learning]] = part.ratio[:, 0, 0]
+    stable, reference, said, used = _against_past(power, times, orbit, day, params)
     distance = None if distance_m is None else np.array(distance_m, dtype=np.float64)
     drop = threshold_db(distance, params.threshold)
     detected = periods(day, params.period).masks(times)[1]
@@ -101,6 +87,43 @@ def explain(
         {name: (("time",), values[used]) for name, values in along.items()},
         coords={"time": times[used]},
     )
+
+
+def _against_past(
+    power: npt.NDArray[np.float32],
+    times: npt.NDArray[np.datetime64],
+    orbit: npt.NDArray[np.integer] | None,
+    day: date,
+    params: DetectParams,
+) -> tuple[
+    npt.NDArray[np.float32],
+    npt.NDArray[np.float32],
+    npt.NDArray[np.float32],
+    npt.NDArray[np.bool_],
+]:
+    """Each image beside the past of its own orbit.
+
+    ``(time, 1, 1)`` without season, dB; and along time the reference level, the log-ratio, and
+    whether the image is used. NaN where it is not.
+    """
+    from curupira.detect import baseline
+    from curupira.units import to_db
+
+    reference = np.full(times.size, np.nan, dtype=np.float32)
+    stable = np.full(power.shape, np.nan, dtype=np.float32)
+    used = np.zeros(times.size, dtype=np.bool_)
+    said = np.full(times.size, np.nan, dtype=np.float32)
+    unfiltered = params.unfiltered
+    for images, learning in baseline.baselines(times, orbit, day, params):
+        stable[images] = to_db(
+            baseline.deseasonalise(power[images], times[images], learning, params)
+        )
+        part = baseline.one_baseline(power[images], times[images], learning, None, unfiltered)
+        reference[images] = part.reference_db[0, 0]
+        used[images] = True
+        if part.ratio is not None:
+            said[images[~learning]] = part.ratio[:, 0, 0]
+    return stable, reference, said, used
 
 
 def _supports(
