@@ -302,7 +302,30 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "cpu_ratio": night.cpu_s / ideal["without_gaps_s"],
         "cpu_s_per_1000_km2": night.cpu_s / km2 * 1000,
         "scene_extrapolated": {"factor": 1 / share, "cpu_s": night.cpu_s / share},
+        "rows": table(night, ideal["without_gaps_s"], km2),
     }
+
+
+def table(night: Cost, kernels_s: float, km2: float) -> list[dict[str, Any]]:
+    """What a night costs, against what its kernels alone would: rows as of all benchmarks."""
+    rows: list[tuple[str, float, str, float | None]] = [
+        ("night", night.cpu_s, "CPU s", kernels_s),
+        ("night, clock", night.wall_s, "s", None),
+        ("night, peak memory", night.peak_bytes, "bytes", None),
+        ("night, read", night.read_bytes, "bytes", None),
+        ("night, per 1000 km2", night.cpu_s / km2 * 1000, "CPU s", None),
+    ]
+    return [
+        {
+            "name": name,
+            "value": value,
+            "unit": unit,
+            "baseline": baseline,
+            "ratio": None if baseline is None else value / baseline,
+            "limit_fraction": None if baseline is None else baseline / value,
+        }
+        for name, value, unit, baseline in rows
+    ]
 
 
 def main() -> None:

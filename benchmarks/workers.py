@@ -3,9 +3,9 @@
 Run: python benchmarks/workers.py WORKSPACE [--side 6]
 
 WORKSPACE is one that ``full_scene.py --keep`` has filled. Of each way: clock, CPU time and bytes
-read by all processes that work, seconds of a task, and whether the results are the same bits. The
-scheduler and its two workers are processes of their own, started by Dask's command line. Then the
-same by tasks of one and of two by two chunks.
+read by all processes that work, seconds of a task, and whether the results, put together, are the
+same bits, whoever made them and by tasks of one, two by two or three by three chunks. The scheduler
+and its two workers are processes of their own, started by Dask's command line.
 """
 
 from __future__ import annotations
@@ -41,22 +41,34 @@ RESULT = Path(__file__).parent / "results" / "workers.json"
 CHUNK = 512
 
 
-def work(task: Task) -> tuple[str, float]:
-    """Digest of a region's results, and CPU seconds of the thread that made them."""
+def work(task: Task) -> tuple[list[BlockResult], float]:
+    """A region's results, and CPU seconds of the thread that made them."""
     started = time.thread_time()
-    digest = hashlib.sha256()
-    for block in detect_region(task):
-        add(digest, block)
-    return digest.hexdigest(), time.thread_time() - started
+    return detect_region(task), time.thread_time() - started
 
 
-def add(digest: Any, block: BlockResult) -> None:
-    """Add all arrays of a result to a digest."""
-    for part in (block.layers, block.seen, block.pixels):
-        for field in fields(part):
-            values = getattr(part, field.name)
-            if isinstance(values, np.ndarray):
-                digest.update(np.ascontiguousarray(values).tobytes())
+class Whole:
+    """Layers of an area, put together from blocks of any size."""
+
+    def __init__(self, area: Window) -> None:
+        self.area = area
+        self.planes: dict[str, np.ndarray[Any, Any]] = {}
+
+    def add(self, block: BlockResult) -> None:
+        """Put a block where it belongs."""
+        for part in (block.layers, block.seen):
+            for field in fields(part):
+                values = getattr(part, field.name)
+                if field.name not in self.planes:
+                    self.planes[field.name] = np.zeros(self.area.shape, values.dtype)
+                self.planes[field.name][block.window.relative_to(self.area).slices] = values
+
+    def digest(self) -> str:
+        """SHA-256 of all layers."""
+        found = hashlib.sha256()
+        for name in sorted(self.planes):
+            found.update(name.encode() + self.planes[name].tobytes())
+        return found.hexdigest()
 
 
 @contextmanager
@@ -94,15 +106,20 @@ def of_all(scheduler: str) -> dict[Any, tuple[float, int]]:
     return found
 
 
-def measure(tasks: list[Task], scheduler: str, workers: int) -> dict[str, Any]:
+def measure(tasks: list[Task], area: Window, scheduler: str, workers: int) -> dict[str, Any]:
     """Work the tasks off; before, small ones, so that every worker has its kernels."""
     small = [
         within(t, Window(w.y0, w.y0 + 130, w.x0, w.x0 + 130)) for t in tasks for w in [t.window]
     ]
+    longest, whole = 0.0, Whole(area)
+    tasks = [replace(t, detector=replace(t.detector, on_dask=bool(scheduler))) for t in tasks]
     with executor(scheduler, workers) as run:
         list(run(work, small))
         before, wall = of_all(scheduler), time.perf_counter()
-        done = list(run(work, tasks))
+        for blocks, cpu in run(work, tasks):
+            longest = max(longest, cpu)
+            for block in blocks:
+                whole.add(block)
         wall, after = time.perf_counter() - wall, of_all(scheduler)
     return {
         "scheduler": scheduler,
@@ -111,14 +128,13 @@ def measure(tasks: list[Task], scheduler: str, workers: int) -> dict[str, Any]:
         "wall_s": wall,
         "cpu_s": sum(after[w][0] - before[w][0] for w in after),
         "read_bytes": sum(after[w][1] - before[w][1] for w in after),
-        "longest_task_cpu_s": max(cpu for _, cpu in done),
-        "digest": hashlib.sha256("".join(d for d, _ in done).encode()).hexdigest(),
+        "longest_task_cpu_s": longest,
+        "digest": whole.digest(),
     }
 
 
-def cut(blank: Task, area: Window, chunks: int, side: int) -> list[Task]:
-    """Tasks of n x n chunks, as `regions` cuts them, over so many chunks down and across."""
-    part = Window(area.y0, min(area.y0 + side * CHUNK, area.y1), area.x0, area.x0 + side * CHUNK)
+def cut(blank: Task, part: Window, chunks: int) -> list[Task]:
+    """Tasks of n x n chunks, as `regions` cuts them."""
     halo = blank.detector.params.halo
     return [within(blank, w) for w in split(part, chunks * CHUNK, -halo)]
 
@@ -131,21 +147,26 @@ def main() -> None:
     options = parser.parse_args()
     blank, area = opened(Workspace.open(options.workspace))
     alone = replace(blank, detector=replace(blank.detector, threads=1))
-    rows = []
+    size = options.side * CHUNK
+    part = area.intersect(Window(area.y0, area.y0 + size, area.x0, area.x0 + size))
+    rows: list[dict[str, Any]] = []
     for chunks in (2, 1, 3):
-        tasks = cut(alone, area, chunks, options.side)
+        tasks = cut(alone, part, chunks)
         ways = (
-            [("", 1), ("", 2), ("local:1", 1), ("local:2", 2)] if chunks == 2 else [("local:2", 2)]
+            [("", 1), ("", 2), ("local:1", 1), ("local:2", 2)]
+            if chunks == 2
+            else [("", 1), ("local:2", 2)]
         )
-        found = [measure(tasks, *way) for way in ways]
+        found = [measure(tasks, part, *way) for way in ways]
         with two_workers_over_tcp() as address:
-            found.append(measure(tasks, address, 2))
-        if len({row["digest"] for row in found}) > 1:
-            raise RuntimeError("results differ")
+            found.append(measure(tasks, part, address, 2))
         rows += [{"chunks": chunks, **row} for row in found]
+        if len({row["digest"] for row in rows}) > 1:
+            raise RuntimeError("results differ")
         for row in rows[-len(found) :]:
             print(json.dumps(row), flush=True)
-    RESULT.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
+    found_by = {"preset": blank.detector.preset.name, "pixels": part.shape}
+    RESULT.write_text(json.dumps({"machine": machine(), **found_by, "rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
