@@ -130,7 +130,7 @@ def write_atomic(path: Path, content: bytes) -> None:
     Raises
     ------
     ConfigError
-        If there is a device or a pipe.
+        If there is a device or a pipe, or the name is too long.
     StoreError
         If the disk refuses; nothing is left behind and an existing file stays as it was.
     """

@@ -95,7 +95,7 @@ def test_a_pipe_or_a_device_is_never_replaced_by_a_file(tmp_path):
 
 
 def test_a_name_that_cannot_be_is_a_clear_error(tmp_path):
-    with pytest.raises(StoreError, match="File name too long"):
+    with pytest.raises(ConfigError, match="name is too long"):
         write_atomic(tmp_path / ("a" * 300), b"")
 
 

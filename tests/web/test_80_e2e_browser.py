@@ -210,8 +210,9 @@ def evidence_ready(page: Page) -> None:
 
 def test_anybody_filters_opens_and_sends_on_a_warning(visits: Visits) -> None:
     page = visits.open()
+    areas = sorted(w["area_ha"] for w in page.request.get("/api/warnings").json()["items"])
     items = page.locator(".warnings li")
-    expect(items).to_have_count(2)
+    expect(items).to_have_count(len(areas))
     expect(page.locator(".map-canvas[aria-busy=false]")).to_be_visible()
     asked = page.evaluate("performance.getEntriesByType('resource').map((r) => r.name)")
     # What the map shows is known before it is made: nothing is asked for twice, or of the page.
@@ -220,8 +221,7 @@ def test_anybody_filters_opens_and_sends_on_a_warning(visits: Visits) -> None:
     expect(page.locator("footer, .fresh, .stale").first).to_contain_text("2022-12-2")
     visits.shot(page, "map")
 
-    areas = [item["area_ha"] for item in page.request.get("/api/warnings").json()["items"]]
-    least = f"{sum(areas) / 2:.2f}"
+    least = f"{sum(areas[-2:]) / 2:.2f}"
     page.get_by_label("Least area (ha)").fill(least)
     expect(items).to_have_count(1)
     expect(page).to_have_url(re.compile(f"min_area_ha={least}"))
@@ -375,10 +375,11 @@ def test_a_queue_by_keyboard_then_disagreement_and_adjudication(
     found = olga.request.get(f"{served}/api/warnings").json()["items"]
     draw_samples(olga, sorted({item["issued_at"][:10] for item in found}))
     olga.context.close()
+    n = len(found)
 
     ana = visits.open("/queue", user="ana")
     progress = ana.locator(".progress-line")
-    expect(progress).to_contain_text("0 of 2")
+    expect(progress).to_contain_text(f"0 of {n}")
     evidence_ready(ana)
     ana.keyboard.press("?")
     expect(ana.get_by_role("dialog")).to_contain_text("Swipe")
@@ -394,23 +395,23 @@ def test_a_queue_by_keyboard_then_disagreement_and_adjudication(
     ana.keyboard.type(INJECTED)
     ana.keyboard.press("Escape")
     press_when_seen(ana, "2")
-    expect(progress).to_contain_text("1 of 2")
+    expect(progress).to_contain_text(f"1 of {n}")
     press_when_seen(ana, "r")
     expect(ana.get_by_role("dialog")).to_contain_text("Why reject?")
     visits.shot(ana, "reject")
     ana.keyboard.press("4")
-    expect(progress).to_contain_text("2 of 2")
+    expect(progress).to_contain_text(f"2 of {n}")
     ana.keyboard.press("Control+z")
-    expect(progress).to_contain_text("1 of 2")
+    expect(progress).to_contain_text(f"1 of {n}")
     press_when_seen(ana, "u")
-    expect(progress).to_contain_text("2 of 2")
+    expect(progress).to_contain_text(f"2 of {n}")
     ana.context.close()
 
     bia = visits.open("/queue", user="bia")
     expect(bia.locator(".votes .note")).to_be_visible()
     expect(bia.locator(".votes li")).to_have_count(0)
     press_when_seen(bia, "4")
-    expect(bia.locator(".progress-line")).to_contain_text("1 of 2")
+    expect(bia.locator(".progress-line")).to_contain_text(f"1 of {n}")
     bia.context.close()
 
     olga = visits.open("/queue", user="olga")
