@@ -50,10 +50,11 @@ def _days(n: int) -> npt.NDArray[np.int32]:
 
 
 def test_spread_grows_with_roughness_alone() -> None:
-    law = EVIDENCE.model_copy(update={"evidence_patch_db": 0.3, "evidence_patch_weight": 2.0})
+    changes = {"patch_db": 0.3, "patch_weight": 2.0, "patch_unknown_db": 0.45}
+    law = EVIDENCE.model_copy(update={f"evidence_{name}": v for name, v in changes.items()})
     spread = np.full((1, 4), 0.5, np.float32)
     rough = np.array([[0.1, 0.3, 0.6, np.nan]], np.float32)
-    np.testing.assert_allclose(rough_spread_db(spread, rough, law), [[0.5, 0.5, 2.0, 0.5]])
+    np.testing.assert_allclose(rough_spread_db(spread, rough, law), [[0.5, 0.5, 2.0, 1.125]], 1e-6)
     off = law.model_copy(update={"evidence_patch_weight": 0.0})
     np.testing.assert_array_equal(rough_spread_db(spread, rough, off), spread)
 

@@ -110,9 +110,12 @@ def rough_spread_db(
     """Spread where patches of forest differ more than usual: what neighbours share adds up.
 
     ``spread`` times the power ``evidence_patch_weight`` of roughness over ``evidence_patch_db``,
-    where that is above 1; all ``(y, x)``, dB. Without a roughness (NaN) the spread holds.
+    where that is above 1; all ``(y, x)``, dB. ``evidence_patch_unknown_db`` stands for a roughness
+    that is NaN: too little forest is around to take the weather out of the images there.
     """
-    excess = np.fmax(roughness_db / np.float32(params.evidence_patch_db), np.float32(1))
+    unknown = np.float32(params.evidence_patch_unknown_db)
+    rough = np.where(np.isnan(roughness_db), unknown, roughness_db)
+    excess = np.maximum(rough / np.float32(params.evidence_patch_db), np.float32(1))
     return np.asarray(spread * excess ** np.float32(params.evidence_patch_weight), np.float32)
 
 

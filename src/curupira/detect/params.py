@@ -201,6 +201,9 @@ class EvidenceParams(_Section):
     evidence_patch_db: float = Field(
         ge=0.01, le=3, description="Roughness of forest that its spread is of, dB. Source: own."
     )
+    evidence_patch_unknown_db: float = Field(
+        ge=0.01, le=3, description="Roughness where too little forest is around, dB. Source: own."
+    )
     evidence_patch_weight: float = Field(
         ge=0, le=5, description="Power of the spread's growth with more roughness. Source: own."
     )
