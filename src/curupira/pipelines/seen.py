@@ -15,7 +15,7 @@ from curupira.detect.exceedance import NO_FLAG
 from curupira.detect.geometry import lia_mask
 from curupira.detect.params import DetectParams
 from curupira.detect.periods import days_since_2020
-from curupira.pipelines.masks import MASKED, OUTSIDE
+from curupira.pipelines.masks import MASKED, MONITORED, OUTSIDE
 
 
 class Seen(IntEnum):
@@ -34,8 +34,9 @@ class SeenLayers:
     """Codes and dates of a block ``(y, x)``.
 
     ``code``: uint8 of ``Seen``. ``last_days``: int32, day since 2020-01-01 of the newest image of
-    the stack that holds a value there, ``NO_FLAG`` where none does: a pixel that is not observed
-    has not been since that day.
+    the stack that holds a value there: a pixel that is not observed has not been since that day.
+    ``NO_FLAG`` where none does, and where nothing is watched: of such ground not all images are
+    read, and how much of it depends on the tiles.
     """
 
     code: npt.NDArray[np.uint8]
@@ -61,9 +62,10 @@ def seen_layers(
     """
     last = np.full(inner.shape, NO_FLAG, dtype=np.int32)
     now = np.zeros(inner.shape, dtype=bool)
+    watched = (zones == MONITORED) & ~sar_mask
     days = days_since_2020(block.times)
     for k in reversed(range(len(days))):
-        unseen = last == NO_FLAG
+        unseen = watched & (last == NO_FLAG)
         if not unseen.any():
             break
         valid = block.valid(k)[inner.slices]
