@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
+from functools import cache
 from typing import TypeVar
 
 import numpy as np
@@ -25,7 +26,9 @@ DAYS_PER_YEAR = 365.25
 #: The cube's integers of power: code c > 0 stands for CODE_MIN_DB + (c - 1) CODE_STEP_DB decibels,
 #: 0 is missing.
 CODE_MIN_DB = -60.0
+CODE_MAX_DB = 60.0
 CODE_STEP_DB = 0.01
+_LAST_CODE = 65_535
 #: What is said of simulated images instead of whose they are.
 NO_SATELLITE = "simulated images, no satellite data"
 _GRS80 = Geod(ellps="GRS80")
@@ -49,6 +52,30 @@ def positive(power: npt.NDArray[_F]) -> npt.NDArray[_F]:
 def from_db(db: npt.NDArray[_F]) -> npt.NDArray[_F]:
     """DB to linear power. NaN stays NaN."""
     return np.power(10.0, db / 10).astype(db.dtype)
+
+
+def last_code(span: float, step: float) -> int:
+    """Largest code of a quantity whose values span so much, in steps of so much."""
+    return min(1 + round(span / step), _LAST_CODE)
+
+
+def code_table(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """Values of code 1 and those that follow as a table of all codes, NaN where one means none."""
+    # Full length: a code read from a damaged file must not read beyond the table.
+    table = np.full(_LAST_CODE + 1, np.nan, np.float32)
+    table[1 : 1 + len(values)] = values
+    table.flags.writeable = False
+    return table
+
+
+@cache
+def power_table(step_db: float = CODE_STEP_DB) -> npt.NDArray[np.float32]:
+    """Linear power of each of the cube's codes, float32 (65536,), NaN where one means nothing.
+
+    Other steps serve the cube's benchmark.
+    """
+    steps = np.arange(last_code(CODE_MAX_DB - CODE_MIN_DB, step_db))
+    return code_table(10.0 ** ((CODE_MIN_DB + steps * step_db) / 10))
 
 
 def years_since_2016(times: npt.NDArray[np.datetime64]) -> npt.NDArray[np.float64]:

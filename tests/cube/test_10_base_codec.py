@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curupira.cube import codec
+from curupira.units import power_table
 
 
 def slow_code(power: float) -> int:
@@ -83,10 +84,10 @@ def test_a_finer_step_is_nearer_and_ends_earlier():
 def test_fill_missing_leaves_what_is_there():
     codes = np.array([[6001, 0], [6001, 6001]], np.uint16)
     out = np.array([[np.nan, np.nan], [0.5, np.nan]], np.float32)
-    codec.fill_missing(codes, codec.power_table(), out)
+    codec.fill_missing(codes, power_table(), out)
     np.testing.assert_allclose(out, [[1, np.nan], [0.5, 1]], rtol=1e-6)
 
 
 def test_tables_cannot_be_changed():
     with pytest.raises(ValueError, match="read-only"):
-        codec.power_table()[3] = 0
+        power_table()[3] = 0

@@ -6,7 +6,7 @@ import scipy.ndimage as ndi
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curupira.detect.quegan_yu import local_expectation, quegan_yu
+from curupira.detect.quegan_yu import local_expectation, quegan_yu, quegan_yu_by_rows
 from curupira.errors import InputError
 
 SHAPES = [(1, 1), (2, 3), (9, 7), (12, 131), (5, 300)]
@@ -111,6 +111,22 @@ def test_tiles_with_a_halo_of_two_are_the_whole(kind):
             inner = tile[:, y - y0 : y - y0 + 13, x - x0 : x - x0 + 71]
             tiles[:, y : y + 13, x : x + 71] = inner
     np.testing.assert_array_equal(tiles, whole)
+
+
+@pytest.mark.parametrize("kind", ["median", "box"])
+@pytest.mark.parametrize(("height", "window"), [(3, 3), (17, 5), (33, 5), (50, 11)])
+def test_rows_made_on_the_way_are_the_whole(kind, height, window):
+    stack = speckle((4, height, 140), missing=0.02)
+    keep = np.array([True, False, True, True])
+    found = quegan_yu_by_rows(
+        lambda first, last: stack[:, first:last].copy(),
+        stack.shape,
+        window=window,
+        kind=kind,
+        keep=keep,
+    )
+    whole = quegan_yu(stack, window=window, kind=kind, keep=keep)
+    np.testing.assert_array_equal(found, whole)
 
 
 def test_the_median_keeps_a_small_drop_that_the_mean_smears():

@@ -11,6 +11,7 @@ import pytest
 
 from curupira import presets
 from curupira.blocks import Window, split
+from curupira.cube.codec import decode, encode
 from curupira.detect.block import StackBlock, block_layers
 from curupira.detect.params import DetectParams, ScreenParams
 from curupira.detect.screen import local_anomaly_db, screen_images
@@ -227,6 +228,19 @@ def test_a_window_gets_what_the_whole_has_there() -> None:
     np.testing.assert_array_equal(part.roughness_db, whole.roughness_db[window.slices])
     assert np.isnan(whole.power[2, 10]).all()
     np.testing.assert_array_equal(power, untouched)
+
+
+def test_codes_of_the_cube_are_screened_as_what_they_stand_for() -> None:
+    power = forest_power((14, 60, 50))
+    power[3, 20:40] *= 0.7
+    power[2, 10] = 0
+    codes = encode(power)
+    window = Window(11, 37, 3, 41)
+    found = screen_images(codes, learning(14), PARAMS, inner=window)
+    expected = screen_images(decode(codes), learning(14), PARAMS, inner=window)
+    np.testing.assert_array_equal(found.power, expected.power)
+    np.testing.assert_array_equal(found.roughness_db, expected.roughness_db)
+    np.testing.assert_array_equal(found.rows(5, 9), expected.power[:, 5:9])
 
 
 def test_window_must_have_a_centre() -> None:

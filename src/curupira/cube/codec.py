@@ -12,7 +12,14 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from curupira.units import CODE_MIN_DB, CODE_STEP_DB
+from curupira.units import (
+    CODE_MAX_DB,
+    CODE_MIN_DB,
+    CODE_STEP_DB,
+    code_table,
+    last_code,
+    power_table,
+)
 
 Codes = npt.NDArray[np.uint16]
 Float32 = npt.NDArray[np.float32]
@@ -21,12 +28,11 @@ STEP_DB = CODE_STEP_DB
 #: Some 30 dB below the noise floor of Sentinel-1; weaker power is stored as this.
 MIN_DB = CODE_MIN_DB
 #: Brighter than any target on land; stronger power is stored as this.
-MAX_DB = 60.0
+MAX_DB = CODE_MAX_DB
 STEP_DEG = 0.01
 MAX_DEG = 180.0
 #: Bands that hold angles in degrees; every other band holds linear power.
 ANGLE_BANDS = frozenset({"lia", "angle"})
-_LAST_CODE = 65_535
 
 
 def encode(power: npt.NDArray[np.floating], step_db: float = STEP_DB) -> Codes:
@@ -41,7 +47,7 @@ def encode(power: npt.NDArray[np.floating], step_db: float = STEP_DB) -> Codes:
         Step in dB. The cube has one step; others serve its benchmark. Below 0.0019 dB the upper
         limit is lower, where the codes end.
     """
-    codes: Codes = _encode_power(power, MIN_DB, step_db, _last(MAX_DB - MIN_DB, step_db))
+    codes: Codes = _encode_power(power, MIN_DB, step_db, last_code(MAX_DB - MIN_DB, step_db))
     return codes
 
 
@@ -52,7 +58,7 @@ def decode(codes: Codes, step_db: float = STEP_DB) -> Float32:
 
 def shift(codes: Codes, offset_db: float) -> Codes:
     """Codes of power with an offset added, in whole steps, within the range; 0 stays 0."""
-    last = _last(MAX_DB - MIN_DB, STEP_DB)
+    last = last_code(MAX_DB - MIN_DB, STEP_DB)
     moved = np.clip(codes.astype(np.int32) + round(offset_db / STEP_DB), 1, last)
     return np.where(codes > 0, moved, 0).astype(np.uint16)
 
@@ -81,28 +87,9 @@ def band_table(band: str) -> Float32:
 
 
 @cache
-def power_table(step_db: float = STEP_DB) -> Float32:
-    """Linear power of each code, float32 (65536,), NaN where a code means nothing."""
-    steps = np.arange(_last(MAX_DB - MIN_DB, step_db))
-    return _table(10.0 ** ((MIN_DB + steps * step_db) / 10))
-
-
-@cache
 def degrees_table() -> Float32:
     """Angle of each code in degrees, float32 (65536,), NaN where a code means nothing."""
-    return _table(np.arange(_last(MAX_DEG, STEP_DEG)) * STEP_DEG)
-
-
-def _last(span: float, step: float) -> int:
-    return min(1 + round(span / step), _LAST_CODE)
-
-
-def _table(values: npt.NDArray[np.floating]) -> Float32:
-    # Full length: a code read from a damaged file must not read beyond the table.
-    table = np.full(_LAST_CODE + 1, np.nan, np.float32)
-    table[1 : 1 + len(values)] = values
-    table.flags.writeable = False
-    return table
+    return code_table(np.arange(last_code(MAX_DEG, STEP_DEG)) * STEP_DEG)
 
 
 @numba.vectorize(cache=True)

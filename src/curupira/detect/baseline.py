@@ -14,10 +14,11 @@ from curupira.detect.core import Stack, stable_images
 from curupira.detect.evidence import history_images, log_ratio, rough_spread_db, spread_db
 from curupira.detect.geometry import lia_mask
 from curupira.detect.params import DetectParams, SpeckleParams
-from curupira.detect.periods import periods
-from curupira.detect.quegan_yu import quegan_yu
+from curupira.detect.periods import in_place, periods
+from curupira.detect.quegan_yu import quegan_yu, quegan_yu_by_rows
 from curupira.detect.reference import reference_level
 from curupira.detect.refined_lee import refined_lee
+from curupira.detect.screened import Screened
 from curupira.detect.season import check_season, stabilise
 from curupira.units import positive, to_db, years_since_2016
 
@@ -58,13 +59,6 @@ def baselines(
         yield images, learning
 
 
-def in_place(images: npt.NDArray[np.intp]) -> slice | npt.NDArray[np.intp]:
-    """Indices as a slice where they follow one another: that takes no copy of the stack."""
-    if images.size and np.all(np.diff(images) == 1):
-        return slice(int(images[0]), int(images[-1]) + 1)
-    return images
-
-
 def fit_images(learning: BoolArray, params: DetectParams) -> BoolArray:
     """Which images of a set the harmonic is fitted on."""
     return learning if params.season.season_fit_on == "learning" else np.ones_like(learning)
@@ -97,19 +91,18 @@ class Baseline:
 
 
 def one_baseline(
-    power: Stack,
+    power: Stack | Screened,
     times: npt.NDArray[np.datetime64],
     learning: BoolArray,
     lia_deg: FloatArray | None,
     params: DetectParams,
-    roughness_db: FloatArray | None = None,
 ) -> Baseline:
     """Season and filters of one polarisation of one orbit, then level and log ratios.
 
     With evidence, the newest learning images are filtered like the detection images: level and
-    spread of a pixel must be those of what they are compared with. ``roughness_db``: that of the
-    screening ``(y, x)``, if there was one.
+    spread of a pixel must be those of what they are compared with.
     """
+    roughness_db = power.roughness_db if isinstance(power, Screened) else None
     minimum = params.period.minimum_learning_images
     with_evidence = params.evidence.evidence == "accumulated"
     keep, levelled = ~learning, learning
@@ -119,7 +112,12 @@ def one_baseline(
         keep[history] = True
         minimum = min(minimum, history.size)
         levelled = np.zeros_like(learning)
-    if one_pass(params):
+    if isinstance(power, Screened) and not _by_rows(params):
+        power = power.power
+    if isinstance(power, Screened):
+        filtered = filter_speckle(_quegan_yu(power, keep, params.speckle), params.speckle)
+        unfiltered = np.full(power.shape[1:], np.nan, np.float32)
+    elif one_pass(params):
         kept, unfiltered = stable_images(
             power,
             years_since_2016(times),
@@ -148,8 +146,13 @@ def one_baseline(
     return Baseline(db, level, log_ratio(db, level, spread, params.evidence), spread)
 
 
+def takes_codes(params: DetectParams) -> bool:
+    """Whether a preset's stacks may be of the cube's codes, not decoded: half the memory."""
+    return one_pass(params) or params.screen.screen == "local"
+
+
 def one_pass(params: DetectParams) -> bool:
-    """Whether `stable_images` does what a preset asks for; only then may a stack be of codes."""
+    """Whether `stable_images` does what a preset asks for."""
     season, speckle = params.season, params.speckle
     median5 = (speckle.expectation, speckle.expectation_window) == ("median", 5)
     return (
@@ -157,6 +160,15 @@ def one_pass(params: DetectParams) -> bool:
         and season.season_order == "before"
         and params.screen.screen == "none"
         and (median5 or not speckle.quegan_yu)
+    )
+
+
+def _by_rows(params: DetectParams) -> bool:
+    """Whether nothing asks for all of a screened stack at once: no season, no level of it."""
+    return (
+        params.season.season == "none"
+        and params.speckle.quegan_yu
+        and params.evidence.evidence == "accumulated"
     )
 
 
@@ -186,12 +198,16 @@ def _step_by_step(
 
 def despeckle(power: FloatArray, keep: BoolArray, params: SpeckleParams) -> FloatArray:
     """Filter the kept images ``(kept, y, x)``; the Quegan-Yu factor is over all of ``power``."""
-    if params.quegan_yu:
-        kind: Literal["median", "box"] = params.expectation
-        kept = quegan_yu(power, window=params.expectation_window, kind=kind, keep=keep)
-    else:
-        kept = power[keep]
+    kept = _quegan_yu(power, keep, params) if params.quegan_yu else power[keep]
     return filter_speckle(kept, params)
+
+
+def _quegan_yu(power: FloatArray | Screened, keep: BoolArray, params: SpeckleParams) -> FloatArray:
+    kind: Literal["median", "box"] = params.expectation
+    window = params.expectation_window
+    if isinstance(power, Screened):
+        return quegan_yu_by_rows(power.rows, power.shape, window=window, kind=kind, keep=keep)
+    return quegan_yu(power, window=window, kind=kind, keep=keep)
 
 
 def filter_speckle(kept: FloatArray, params: SpeckleParams) -> FloatArray:

@@ -12,15 +12,16 @@ import numpy.typing as npt
 
 from curupira.blocks import Window
 from curupira.codes import NOT_OBSERVED
-from curupira.detect.baseline import Baseline, baselines, in_place, one_baseline
+from curupira.detect.baseline import Baseline, baselines, one_baseline
 from curupira.detect.confirm import confidence
 from curupira.detect.core import Stack
 from curupira.detect.evidence import accumulate, distance_prior, evidence_confidence
 from curupira.detect.exceedance import MAX_ALERTS, NO_FLAG, Exceedance, exceedance
 from curupira.detect.frozen import frozen_baseline
 from curupira.detect.params import DetectParams
-from curupira.detect.periods import days_since_2020, periods
+from curupira.detect.periods import days_since_2020, in_place, periods
 from curupira.detect.screen import screen_images
+from curupira.detect.screened import Screened
 from curupira.detect.shadow import reconstruct
 from curupira.detect.threshold import threshold_db
 from curupira.detect.verify import Deviation, load_network, verified
@@ -34,7 +35,7 @@ class StackBlock:
     """Images of one block in time order.
 
     ``vh`` and ``vv``: ``(time, y, x)`` linear gamma0, NaN or <= 0 missing; or both the cube's codes
-    of it (uint16, ``units``), for presets of ``baseline.one_pass``. ``times``: ``(time,)`` naive
+    of it (uint16, ``units``), for presets of ``baseline.takes_codes``. ``times``: ``(time,)`` naive
     UTC. ``lia_deg``: ``(time, y, x)`` or None (no LIA mask). ``orbit``: ``(time,)`` relative
     orbits or None (all images are of one). ``vv`` is not used by the presets of DETER-R.
     ``looks_east``: ``(time,)`` whether the radar looked east (ascending) or west (descending); None
@@ -146,12 +147,12 @@ def block_layers(
     views: list[tuple[Deviation, npt.NDArray[np.int32], bool]] = []
     for images, learning in _sets(block, on, params, frozen is not None):
         lia = None if block.lia_deg is None else block.lia_deg[images][place]
-        vh, rough = _screened(block.vh[in_place(images)], block, learning, near, params)
+        vh = _screened(block.vh[in_place(images)], block, learning, near, params)
         times = block.times[images]
         if frozen is None:
-            part = one_baseline(vh, times, learning, lia, params, rough)
+            part = one_baseline(vh, times, learning, lia, params)
         else:
-            part = frozen_baseline(vh, times, lia, frozen, params)
+            part = frozen_baseline(cast(FloatArray, vh), times, lia, frozen, params)
         days = days_since_2020(times[~learning])
         other = exceedance(part.db, part.reference_db, drop, days)
         reference, found = _merge(reference, found, part.reference_db, other)
@@ -192,14 +193,11 @@ def _sets(
 
 def _screened(
     power: Stack, block: StackBlock, learning: BoolArray, near: Window, params: DetectParams
-) -> tuple[Stack, FloatArray | None]:
-    """Images without their local anomaly, and forest's roughness, where the preset asks for it.
-
-    In the window ``near`` of the block.
-    """
+) -> Stack | Screened:
+    """Images of the window ``near``; over their local anomaly where the preset asks for it."""
     if params.screen.screen == "none":
-        return power[(..., *near.slices)], None
-    screened = screen_images(
+        return power[(..., *near.slices)]
+    return screen_images(
         power,
         learning,
         params.screen,
@@ -207,7 +205,6 @@ def _screened(
         origin=block.origin,
         inner=near,
     )
-    return screened.power, screened.roughness_db
 
 
 def _with_vv(
@@ -224,8 +221,8 @@ def _with_vv(
     weight = np.float32(params.evidence.evidence_vv_weight)
     if block.vv is None or not params.needs_vv:
         return ratio
-    power, rough = _screened(block.vv[in_place(images)], block, learning, near, params)
-    vv = one_baseline(power, block.times[images], learning, lia_deg, params, rough)
+    power = _screened(block.vv[in_place(images)], block, learning, near, params)
+    vv = one_baseline(power, block.times[images], learning, lia_deg, params)
     ratio = ratio + weight * np.nan_to_num(cast(FloatArray, vv.ratio), nan=0.0)
     if params.verify.verify == "none":
         return ratio

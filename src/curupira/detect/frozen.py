@@ -12,15 +12,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from curupira.detect.baseline import (
-    Baseline,
-    deseasonalise,
-    filter_speckle,
-    fit_images,
-    in_place,
-)
+from curupira.detect.baseline import Baseline, deseasonalise, filter_speckle, fit_images
 from curupira.detect.geometry import lia_mask
 from curupira.detect.params import DetectParams
+from curupira.detect.periods import in_place
 from curupira.detect.quegan_yu import common_factor, local_expectation
 from curupira.detect.reference import reference_level
 from curupira.detect.season import stabilise_by, stabilise_keeping

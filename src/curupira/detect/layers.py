@@ -12,12 +12,11 @@ import xarray as xr
 
 from curupira.blocks import Window, executor, split
 from curupira.detect import inputs
-from curupira.detect.baseline import in_place
 from curupira.detect.block import Layers, StackBlock, block_layers
 from curupira.detect.exceedance import NO_FLAG
 from curupira.detect.geometry import angle_mask
 from curupira.detect.params import DetectParams
-from curupira.detect.periods import Periods, as_day, periods
+from curupira.detect.periods import Periods, as_day, in_place, periods
 from curupira.errors import ConfigError
 from curupira.presets import Preset, load
 from curupira.units import FLAG_EPOCH

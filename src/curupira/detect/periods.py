@@ -80,3 +80,10 @@ def days_since_2020(times: Times) -> npt.NDArray[np.int32]:
 def _within(times: Times, span: tuple[date, date]) -> BoolArray:
     first, after = (np.datetime64(day, "D") for day in span)
     return np.asarray((times >= first) & (times < after), dtype=np.bool_)
+
+
+def in_place(images: npt.NDArray[np.intp]) -> slice | npt.NDArray[np.intp]:
+    """Indices as a slice where they follow one another: that takes no copy of the stack."""
+    if images.size and np.all(np.diff(images) == 1):
+        return slice(int(images[0]), int(images[-1]) + 1)
+    return images

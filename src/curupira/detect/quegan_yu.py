@@ -6,6 +6,7 @@ number of images valid at the pixel.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -39,6 +40,11 @@ from curupira.errors import InputError
 
 Expectation = Literal["median", "box"]
 Index = npt.NDArray[np.int64]
+#: Rows of all images, from a first one to before a last one: ``(t, rows, x)`` linear gamma0.
+Rows = Callable[[int, int], Float32]
+
+#: Rows of all images filtered together when they are made on the way; even.
+_BAND = 16
 
 
 def local_expectation(image: Float32, window: int, kind: Expectation) -> Float32:
@@ -65,7 +71,7 @@ def local_expectation(image: Float32, window: int, kind: Expectation) -> Float32
         If the window is not odd or the image is empty.
     """
     keep = np.ones(1, dtype=np.bool_)
-    expectations, _ = _filter(image[np.newaxis], window, kind, keep)
+    expectations, _ = _filter_stack(image[np.newaxis], window, kind, keep)
     expectation: Float32 = expectations[0]
     return expectation
 
@@ -100,39 +106,80 @@ def quegan_yu(
     """
     kept = np.zeros(stack.shape[0], dtype=np.bool_)
     kept[keep] = True
-    out, factor = _filter(stack, window, kind, kept)
-    for image in out:
+    return _filtered(*_filter_stack(stack, window, kind, kept))
+
+
+def quegan_yu_by_rows(
+    rows: Rows,
+    shape: tuple[int, int, int],
+    *,
+    window: int,
+    kind: Expectation,
+    keep: npt.NDArray[np.bool_],
+) -> Float32:
+    """`quegan_yu` of images ``(t, y, x)`` that are made some rows at a time, while in the cache.
+
+    ``rows`` may be asked for a row more than once.
+    """
+    return _filtered(*_filter(rows, shape, _BAND, window, kind, keep))
+
+
+def _filtered(expectations: Float32, factor: Float32) -> Float32:
+    for image in expectations:
         np.multiply(image, factor, out=image)
-    return out
+    return expectations
 
 
 def common_factor(stack: Float32, *, window: int, kind: Expectation) -> Float32:
     """Mean over time of image / expectation ``(y, x)``: what `quegan_yu` multiplies by."""
-    return _filter(stack, window, kind, np.zeros(len(stack), dtype=np.bool_))[1]
+    return _filter_stack(stack, window, kind, np.zeros(len(stack), dtype=np.bool_))[1]
+
+
+def _filter_stack(
+    stack: Float32, window: int, kind: Expectation, kept: npt.NDArray[np.bool_]
+) -> tuple[Float32, Float32]:
+    return _filter(
+        lambda first, last: stack[:, first:last],
+        (stack.shape[0], stack.shape[1], stack.shape[2]),
+        stack.shape[1],
+        window,
+        kind,
+        kept,
+    )
 
 
 def _filter(
-    stack: Float32, window: int, kind: Expectation, kept: npt.NDArray[np.bool_]
+    rows: Rows,
+    shape: tuple[int, int, int],
+    band: int,
+    window: int,
+    kind: Expectation,
+    kept: npt.NDArray[np.bool_],
 ) -> tuple[Float32, Float32]:
     """Expectations of the kept images, and the mean over time of image / expectation."""
     if window < 1 or window % 2 == 0:
         raise InputError(f"a window of {window} pixels has no centre", remedy="use an odd window")
-    _, height, width = stack.shape
+    images, height, width = shape
     if height == 0 or width == 0:
         raise InputError("the image is empty")
-    flat = np.ascontiguousarray(stack, dtype=np.float32).reshape(len(stack), height * width)
     halo = window // 2
-    starts = width * border_index(height, halo, height + 1 + 2 * halo)
+    source = border_index(height, halo, height + 1 + 2 * halo)
     columns = border_index(width, halo, max(width, LANES) + 2 * halo)
     slot = np.where(kept, np.cumsum(kept) - 1, -1)
     out = np.empty((int(kept.sum()), height, width), np.float32)
     factor = np.empty((height, width), np.float32)
-    if (kind, window) == ("median", 5):
-        _median5_strips(flat, starts, columns, slot, out, factor)
-    else:
-        box = kind == "box"
-        network = median_network(1 if box else window * window)
-        _window_strips(flat, window, box, starts, columns, network, slot, out, factor)
+    box = kind == "box"
+    network = median_network(1 if box else window * window)
+    for y0 in range(0, height, band):
+        y1, first = min(y0 + band, height), max(y0 - halo, 0)
+        part = np.ascontiguousarray(rows(first, min(y1 + halo, height)), dtype=np.float32)
+        flat = part.reshape(images, -1)
+        # Of the rows that this band reaches; of others they mean nothing.
+        starts = width * (source - first)
+        if (kind, window) == ("median", 5):
+            _median5_strips(flat, starts, columns, y0, y1, slot, out, factor)
+        else:
+            _window_strips(flat, window, box, starts, columns, y0, y1, network, slot, out, factor)
     return out, factor
 
 
@@ -218,13 +265,15 @@ def _median5_strips(
     stack: Float32,
     starts: Index,
     columns: Index,
+    y0: int,
+    y1: int,
     slot: Index,
     out: Float32,
     factor: Float32,
 ) -> None:
     wide()
-    height, width = factor.shape
-    for y in range(0, height, 2):
+    width = factor.shape[1]
+    for y in range(y0, y1, 2):
         filter_pair(stack, starts, columns, y, width, slot, out, factor)
 
 
@@ -235,13 +284,15 @@ def _window_strips(
     box: bool,
     starts: Index,
     columns: Index,
+    y0: int,
+    y1: int,
     network: Index,
     slot: Index,
     out: Float32,
     factor: Float32,
 ) -> None:
     wide()
-    height, width = factor.shape
+    width = factor.shape[1]
     halo = window // 2
     strips = (width + LANES - 1) // LANES
     strip = np.empty((window, LANES + 2 * halo), np.float32)
@@ -250,7 +301,7 @@ def _window_strips(
     expected, kept = scratch(LANES), scratch(LANES)
     total = scratch(strips * LANES).reshape(strips, LANES)
     count = scratch(strips * LANES).reshape(strips, LANES)
-    for y in range(height):
+    for y in range(y0, y1):
         total[:] = 0
         count[:] = 0
         # Along the row within each date, as in `filter_pair`.

@@ -11,25 +11,24 @@ Cells are aligned to the grid and not to the block, so that the result does not 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from curupira.blocks import Window
-from curupira.detect.baseline import in_place
 from curupira.detect.lanes import (
     LANES,
     kernel,
     lane_medians,
-    piece,
     scratch,
     wide,
 )
 from curupira.detect.networks import median_network
 from curupira.detect.params import ScreenParams
+from curupira.detect.periods import in_place
 from curupira.detect.reference import reference_level
-from curupira.units import from_db, positive, to_db
+from curupira.detect.screened import Screened, Stack, power_of, spread_over
+from curupira.units import from_db, to_db
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -38,24 +37,12 @@ BoolArray = npt.NDArray[np.bool_]
 _MAD_TO_SD = np.float32(1.4826)
 #: A cell needs this share of its pixels, a neighbourhood this share of its cells, to be believed.
 MINIMUM_SHARE = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Screened:
-    """``power``: ``(time, y, x)`` over the local anomaly, NaN where missing or dropped.
-
-    ``roughness_db``: ``(y, x)`` how much the cells around differ from one another in a learning
-    image, robust standard deviation, their median over these images; NaN where too little forest
-    is around. Patches of moisture make it. So would a clearing of some 40 ha and more felled about
-    the middle of the learning period, if it counted as background; smaller ones fill too few cells.
-    """
-
-    power: FloatArray
-    roughness_db: FloatArray
+#: Rows of cells that are measured together: their pixels of all images stay in the cache.
+_BAND = 2
 
 
 def screen_images(
-    power: FloatArray,
+    stack: Stack,
     learning: BoolArray,
     params: ScreenParams,
     *,
@@ -67,8 +54,9 @@ def screen_images(
 
     Parameters
     ----------
-    power
-        ``(time, y, x)`` linear gamma0 of one orbit and polarisation, NaN or <= 0 missing.
+    stack
+        ``(time, y, x)`` of one orbit and polarisation: linear gamma0, NaN or <= 0 missing, or the
+        cube's codes of it (uint16).
     learning
         ``(time,)`` which images are of the learning period; their median is the normal state.
     params
@@ -84,11 +72,9 @@ def screen_images(
     -------
     Of the window. Where too little forest is around to tell, the image stays as it is.
     """
-    inner = inner or Window(0, power.shape[1], 0, power.shape[2])
-    clean = np.ascontiguousarray(positive(power))
-    learned = np.flatnonzero(learning)
+    inner = inner or Window(0, stack.shape[1], 0, stack.shape[2])
     anomaly, spread = local_anomaly_db(
-        clean, learning, params, background=background, origin=origin
+        stack, learning, params, background=background, origin=origin
     )
     limit = np.float32(params.screen_limit_db)
     with np.errstate(invalid="ignore"):
@@ -96,17 +82,15 @@ def screen_images(
     factor = np.where(np.isnan(anomaly), np.float32(1), from_db(-anomaly))
     factor[extreme] = np.nan
     cell = params.screen_cell_px
-    first = origin[0] % cell + inner.y0, origin[1] % cell + inner.x0
-    screened = np.empty((len(clean), *inner.shape), dtype=np.float32)
-    _spread(clean, factor, cell, *first, inner.y0, inner.x0, screened)
+    corner = origin[0] % cell + inner.y0, origin[1] % cell + inner.x0
     roughness = np.ones((1, *inner.shape), dtype=np.float32)
-    rough = _typical(spread[in_place(learned)], np.nan)[np.newaxis]
-    _spread(roughness, rough, cell, *first, 0, 0, roughness)
-    return Screened(screened, roughness[0])
+    rough = _typical(spread[in_place(np.flatnonzero(learning))], np.nan)[np.newaxis]
+    spread_over(np.ones_like(roughness), rough, cell, *corner, roughness)
+    return Screened(stack, inner, factor, cell, corner, roughness[0])
 
 
 def local_anomaly_db(
-    power: FloatArray,
+    stack: Stack,
     learning: BoolArray,
     params: ScreenParams,
     *,
@@ -117,18 +101,24 @@ def local_anomaly_db(
 
     And how much these cells differ from it, as a robust standard deviation, dB. The first cell
     holds the first pixel. NaN where too few cells around have forest in view.
-    Parameters as in ``screen_images``; no power may be <= 0.
+    Parameters as in ``screen_images``.
     """
     cell = params.screen_cell_px
     learned = in_place(np.flatnonzero(learning))
-    normal = from_db(reference_level(power[learned], 1))
-    if background is not None:
-        normal = np.where(background, normal, np.float32(np.nan))
+    images, height, width = stack.shape
     first = origin[0] % cell, origin[1] % cell
-    rows, columns = (math.ceil((n + o) / cell) for n, o in zip(normal.shape, first, strict=True))
-    ratio = np.empty((len(power), rows, columns), dtype=np.float32)
+    rows, columns = (math.ceil((n + o) / cell) for n, o in zip((height, width), first, strict=True))
+    ratio = np.empty((images, rows, columns), dtype=np.float32)
     least = max(1, round(MINIMUM_SHARE * cell * cell))
-    _cell_means(np.ascontiguousarray(power), normal, cell, *first, least, ratio)
+    for i in range(0, rows, _BAND):
+        y0, y1 = max(i * cell - first[0], 0), min((i + _BAND) * cell - first[0], height)
+        power = power_of(stack, Window(y0, y1, 0, width))
+        normal = from_db(reference_level(power[learned], 1))
+        if background is not None:
+            normal[~background[y0:y1]] = np.nan
+        means = np.empty((images, min(_BAND, rows - i), columns), dtype=np.float32)
+        _cell_means(power, normal, cell, (y0 + first[0]) % cell, first[1], least, means)
+        ratio[:, i : i + _BAND] = means
     cells_db = to_db(ratio)
     # An image's ratio to a median is off by a constant: speckle's mean is not its median.
     cells_db -= np.float32(10 * np.log10(_typical(ratio[learned], 1)))
@@ -236,51 +226,3 @@ def _window_medians(
                 enough_here = valid[lane] >= enough
                 level[lane] = median[lane] if enough_here else np.float32(np.nan)
                 around[lane] = sign[lane] if enough_here else np.float32(np.nan)
-
-
-@piece
-def _between(pixel: int, cell: int) -> tuple[int, np.float32]:
-    """Cell whose centre a pixel comes after, and the share of the way to the next one.
-
-    From the pixel's place within its cell alone: counted from the start of a block it would be
-    rounded otherwise in every block.
-    """
-    at = (np.float32(pixel % cell) + np.float32(0.5)) / np.float32(cell) - np.float32(0.5)
-    if at < 0:
-        return pixel // cell - 1, at + np.float32(1)
-    return pixel // cell, at
-
-
-@kernel
-def _spread(
-    power: FloatArray,
-    factor: FloatArray,
-    cell: int,
-    row0: int,
-    column0: int,
-    y0: int,
-    x0: int,
-    out: FloatArray,
-) -> None:
-    """Multiply by the cells' factors, bilinear between their centres, beyond the outermost flat.
-
-    ``out`` begins at (y0, x0) of ``power`` and (row0, column0) from the first cell's corner.
-    """
-    dates, rows, columns = out.shape
-    last_row, last_column = factor.shape[1] - 1, factor.shape[2] - 1
-    line = np.empty(factor.shape[2], np.float32)
-    before, way = np.empty(columns, np.int64), np.empty(columns, np.float32)
-    for x in range(columns):
-        before[x], way[x] = _between(x + column0, cell)
-    for t in range(dates):
-        for y in range(rows):
-            top, down = _between(y + row0, cell)
-            above, below = min(max(top, 0), last_row), min(max(top + 1, 0), last_row)
-            for j in range(factor.shape[2]):
-                one, two = factor[t, above, j], factor[t, below, j]
-                line[j] = one + down * (two - one)
-            source, target = power[t, y + y0, x0:], out[t, y]
-            for x in range(columns):
-                one = line[min(max(before[x], 0), last_column)]
-                two = line[min(max(before[x] + 1, 0), last_column)]
-                target[x] = source[x] * (one + way[x] * (two - one))

@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 
 from curupira.blocks import Executor, Window, shares
 from curupira.codes import NOT_OBSERVED, IntensityClass, Status
-from curupira.detect.baseline import one_pass
+from curupira.detect.baseline import takes_codes
 from curupira.detect.layers import Layers, block_layers
 from curupira.pipelines.frozen import State
 from curupira.pipelines.images import (
@@ -181,7 +181,7 @@ def detect_block(task: Task) -> BlockResult:
     masked = int(((zones == MASKED)[inner.slices] | (warned & trimmed)).sum())
     # Where nothing is watched nothing is observed, whatever the images hold.
     images = task.images if forest.any() else task.images[-1:]
-    codes = task.frozen is None and one_pass(params)
+    codes = task.frozen is None and takes_codes(params)
     block = replace(read_block(detector, images, outer, codes=codes), background=forest)
     state = None if task.frozen is None else task.frozen.read(outer)
     layers = block_layers(
