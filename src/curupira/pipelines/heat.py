@@ -51,7 +51,8 @@ def heat(sums: npt.NDArray[np.float64]) -> dict[str, Any]:
             {
                 "lon": round(float(lon), 4),
                 "lat": round(float(lat), 4),
-                "m2_per_ha": round(float(density[i, j]), 4),
+                # Digits that count, however little: a hectare is some hundredths far and wide.
+                "m2_per_ha": float(f"{density[i, j]:.5g}"),
             }
         )
     return found
