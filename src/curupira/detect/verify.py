@@ -20,13 +20,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from curupira.detect.lanes import kernel, piece
+from curupira.detect.lanes import LANES, kernel, piece, scratch, wide
 from curupira.detect.params import VERIFY_REACH
 
 FloatArray = npt.NDArray[np.float32]
-
-#: Filtered images in dB, and level and one over spread of their pixels.
-Planes = tuple[FloatArray, FloatArray, FloatArray]
 
 #: Side of the neighbourhood.
 SIDE = 2 * VERIFY_REACH + 1
@@ -83,7 +80,8 @@ def verified(ratio: FloatArray, vh: Deviation, vv: Deviation, network: Network) 
     odds. Negative and missing ratios are kept.
     """
     out = np.array(ratio, dtype=np.float32)
-    _scale(out, _planes(vh), _planes(vv), network)
+    for t, image in enumerate(out):
+        _scale(image, _around(vh, t), _around(vv, t), network)
     return out
 
 
@@ -91,73 +89,84 @@ def neighbourhoods(
     vh: Deviation, vv: Deviation, at: tuple[npt.NDArray[np.intp], ...]
 ) -> FloatArray:
     """What the network is shown at some ``(time, row, column)``: ``(pixel, 2 * SIDE**2)``."""
-    out = np.empty((at[0].size, 2 * SIDE * SIDE), np.float32)
-    _gather(_planes(vh), _planes(vv), np.stack(at, axis=1), out)
+    half = SIDE * SIDE
+    out = np.empty((at[0].size, 2 * half), np.float32)
+    for t in np.unique(at[0]):
+        here = at[0] == t
+        for k, one in enumerate((vh, vv)):
+            windows = np.lib.stride_tricks.sliding_window_view(_around(one, t), (SIDE, SIDE))
+            seen = windows[at[1][here], at[2][here]].reshape(-1, half)
+            out[here, k * half : (k + 1) * half] = seen
     return out
 
 
-def _planes(one: Deviation) -> Planes:
-    scale = np.float32(1) / one.spread_db
-    return np.ascontiguousarray(one.db), np.ascontiguousarray(one.level_db), scale
-
-
-@piece
-def _look(planes: Planes, t: int, y: int, x: int, out: FloatArray) -> None:
-    """Deviations around a pixel of one image, clipped; 0 where there is none."""
-    db, level, scale = planes
-    _, rows, columns = db.shape
-    k = 0
-    for r in range(y - VERIFY_REACH, y + VERIFY_REACH + 1):
-        for c in range(x - VERIFY_REACH, x + VERIFY_REACH + 1):
-            value = np.float32(0)
-            if 0 <= r < rows and 0 <= c < columns:
-                z = (db[t, r, c] - level[r, c]) * scale[r, c]
-                value = np.float32(0) if np.isnan(z) else z
-            out[k] = min(max(value, np.float32(LOWEST)), np.float32(HIGHEST))
-            k += 1
+def _around(one: Deviation, t: int) -> FloatArray:
+    """Deviations of an image in spreads, clipped; 0 where there is none, and in a border around."""
+    z = (one.db[t] - one.level_db) * (np.float32(1) / one.spread_db)
+    z = np.where(np.isnan(z), np.float32(0), z)
+    np.clip(z, np.float32(LOWEST), np.float32(HIGHEST), out=z)
+    return np.pad(z, VERIFY_REACH)
 
 
 @kernel
-def _gather(vh: Planes, vv: Planes, at: npt.NDArray[np.int64], out: FloatArray) -> None:
-    half = SIDE * SIDE
-    for i in range(at.shape[0]):
-        t, y, x = at[i, 0], at[i, 1], at[i, 2]
-        _look(vh, t, y, x, out[i, :half])
-        _look(vv, t, y, x, out[i, half:])
+def _scale(ratio: FloatArray, vh: FloatArray, vv: FloatArray, network: Network) -> None:
+    """Scale the positive ratios of an image (y, x), LANES pixels at a time."""
+    inputs, units = network.w1.shape
+    seen = scratch(inputs * LANES).reshape(inputs, LANES)
+    first = scratch(units * LANES).reshape(units, LANES)
+    second = scratch(network.b2.shape[0] * LANES).reshape(network.b2.shape[0], LANES)
+    odds = scratch(LANES).reshape(1, LANES)
+    places = np.empty((LANES, 2), np.int64)
+    rows, columns = ratio.shape
+    size = 0
+    for y in range(rows):
+        for x in range(columns):
+            # NaN fails this too.
+            if ratio[y, x] > np.float32(0):
+                _look(vh, y, x, seen, 0, size)
+                _look(vv, y, x, seen, inputs // 2, size)
+                places[size, 0] = y
+                places[size, 1] = x
+                size += 1
+            if size == LANES or (size > 0 and y == rows - 1 and x == columns - 1):
+                _dense(seen, network.w1, network.b1, first)
+                _rectify(first)
+                _dense(first, network.w2, network.b2, second)
+                _rectify(second)
+                _dense(second, network.w3, network.b3, odds)
+                for k in range(size):
+                    even = np.float32(1) + np.exp(-odds[0, k])
+                    ratio[places[k, 0], places[k, 1]] *= np.float32(2) / even
+                size = 0
+
+
+@piece
+def _look(image: FloatArray, y: int, x: int, seen: FloatArray, first: int, lane: int) -> None:
+    """Put the neighbourhood of a pixel into a lane of the wires from ``first`` on."""
+    for r in range(SIDE):
+        for c in range(SIDE):
+            seen[first + r * SIDE + c, lane] = image[y + r, x + c]
 
 
 @piece
 def _dense(values: FloatArray, weights: FloatArray, bias: FloatArray, out: FloatArray) -> None:
-    """A layer whose negative sums become 0."""
-    # An assignment to a slice compiles for seconds: numba brings what it says of wrong shapes.
+    """A layer of wires (wire, lane)."""
+    wide()
     for j in range(out.shape[0]):
-        out[j] = bias[j]
-    for i in range(weights.shape[0]):
-        value, row = values[i], weights[i]
-        for j in range(weights.shape[1]):
-            out[j] += value * row[j]
-    for j in range(out.shape[0]):
-        out[j] = max(out[j], np.float32(0))
+        total = out[j]
+        for lane in range(LANES):
+            total[lane] = bias[j]
+        for i in range(values.shape[0]):
+            weight, row = weights[i, j], values[i]
+            for lane in range(LANES):
+                total[lane] += weight * row[lane]
 
 
-@kernel
-def _scale(ratio: FloatArray, vh: Planes, vv: Planes, network: Network) -> None:
-    half = SIDE * SIDE
-    seen = np.empty(2 * half, np.float32)
-    first = np.empty(network.b1.shape[0], np.float32)
-    second = np.empty(network.b2.shape[0], np.float32)
-    dates, rows, columns = ratio.shape
-    for t in range(dates):
-        for y in range(rows):
-            for x in range(columns):
-                # NaN fails this too.
-                if not ratio[t, y, x] > np.float32(0):
-                    continue
-                _look(vh, t, y, x, seen[:half])
-                _look(vv, t, y, x, seen[half:])
-                _dense(seen, network.w1, network.b1, first)
-                _dense(first, network.w2, network.b2, second)
-                odds = network.b3[0]
-                for j in range(second.shape[0]):
-                    odds += second[j] * network.w3[j, 0]
-                ratio[t, y, x] *= np.float32(2) / (np.float32(1) + np.exp(-odds))
+@piece
+def _rectify(wires: FloatArray) -> None:
+    """Negative sums become 0."""
+    wide()
+    for j in range(wires.shape[0]):
+        row = wires[j]
+        for lane in range(LANES):
+            row[lane] = max(row[lane], np.float32(0))
