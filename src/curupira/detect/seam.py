@@ -46,16 +46,21 @@ class SeamStrips:
         self.strips = 2 * strips_a_side(params)
         strip = np.floor(ahead_m / STRIP_M).astype(np.int64) + self.strips // 2
         near = (strip >= 0) & (strip < self.strips) & np.isfinite(normal)
-        y, x = np.nonzero(near)
-        cell = (y + origin[0]) // CELL_PX << 32 | (x + origin[1]) // CELL_PX
-        cells, place = np.unique(cell, return_inverse=True)
-        self._near, self._normal = near, normal[near]
-        self._cells = cells.size
-        self._part = place * self.strips + strip[near]
+        self._at = np.flatnonzero(near)
+        rows, columns = (
+            (np.arange(n) + o) // CELL_PX - o // CELL_PX
+            for n, o in zip(normal.shape, origin, strict=True)
+        )
+        cell = (rows[:, np.newaxis] * (columns[-1] + 1) + columns).ravel()[self._at]
+        occupied = np.bincount(cell) > 0
+        self._normal = normal.ravel()[self._at]
+        self._cells = int(occupied.sum())
+        place = (np.cumsum(occupied) - 1)[cell]
+        self._part = place * self.strips + strip.ravel()[self._at]
 
     def anomaly_db(self, image: FloatArray) -> FloatArray:
         """How much brighter than usual each cell is, ``(cell, strip)``; NaN with few pixels."""
-        ratio = image[self._near] / self._normal
+        ratio = image.ravel()[self._at] / self._normal
         valid = np.isfinite(ratio)
         size = self._cells * self.strips
         count = np.bincount(self._part[valid], minlength=size)

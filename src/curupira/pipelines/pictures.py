@@ -206,7 +206,7 @@ class Gallery:
         """
         detector = self.detector
         _, images = select_images(acquisition, self.known, detector.params)
-        stack = read_block(detector, usable_images(images, detector), pixel)
+        stack = read_block(detector, usable_images(images, detector, pixel), pixel)
         distance = detector.masks.read_distance(pixel)
         pixels = xr.DataArray(
             stack.vh,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -29,18 +29,47 @@ from curupira.records import Acquisition
 from curupira.units import from_db
 
 
-def usable_images(acquisitions: Sequence[Acquisition], detector: Detector) -> list[Image]:
+def usable_images(
+    acquisitions: Sequence[Acquisition], detector: Detector, window: Window | None = None
+) -> list[Image]:
     """Cut the along-track edges off acquisitions' scenes (method.md 1A step 3, 1B row 17).
 
     With ``border = "noisy"`` an inner seam is cut as well in the images that are darker along it
     than beside it, measured against the median of all these images of their track. That is decided
     once for the whole seam, so that it depends on no tile.
+
+    ``window``: all that is wanted of the images. Far from seams none has to be measured for it.
     """
     outlines = [[on_grid(s, detector.grid) for s in a.scenes] for a in acquisitions]
-    dark = _dark_seams(acquisitions, outlines, detector)
-    return [
-        _usable(a, o, cut, detector) for a, o, cut in zip(acquisitions, outlines, dark, strict=True)
+
+    def images(cuts: Iterable[set[int]]) -> list[Image]:
+        return [
+            _usable(a, o, cut, detector)
+            for a, o, cut in zip(acquisitions, outlines, cuts, strict=True)
+        ]
+
+    uncut = images(set[int]() for _ in outlines)
+    if detector.params.geometry.border != "noisy":
+        return uncut
+    if window is not None:
+        both = zip(uncut, images(set(range(len(o))) for o in outlines), strict=True)
+        if all(_agree(one, other, window, detector) for one, other in both):
+            return uncut
+    return images(_dark_seams(acquisitions, outlines, detector))
+
+
+def _agree(one: Image, other: Image, window: Window, detector: Detector) -> bool:
+    """Whether a window lies wholly within or wholly without both usable parts of each scene."""
+    box = detector.grid[window.slices].extent.geom
+    parts = [
+        (a, b)
+        for around, a, b in zip(one.windows, one.usable, other.usable, strict=True)
+        if a is not None and b is not None and not around.intersect(window).empty
     ]
+    return all(
+        (a.covers(box) and b.covers(box)) or not (a.intersects(box) or b.intersects(box))
+        for a, b in parts
+    )
 
 
 def _usable(
@@ -69,9 +98,6 @@ def _dark_seams(
 ) -> list[set[int]]:
     """Of every acquisition, the scenes that end in a seam along which it is dark."""
     found: list[set[int]] = [set() for _ in acquisitions]
-    params = detector.params.geometry
-    if params.border != "noisy":
-        return found
     for one in sorted({track(a) for a in acquisitions}):
         own = [k for k, a in enumerate(acquisitions) if track(a) == one]
         views = [_view(acquisitions[k], outlines[k], detector) for k in own]
@@ -80,7 +106,7 @@ def _dark_seams(
             for number, seam, anomaly in _anomalies(views, window, detector):
                 measured.setdefault((own[number], seam), []).append(anomaly)
         for (number, seam), parts in measured.items():
-            if dark_along(np.concatenate(parts), params):
+            if dark_along(np.concatenate(parts), detector.params.geometry):
                 found[number].add(seam)
     return found
 
@@ -132,27 +158,36 @@ def _anomalies(
         read_vh(detector, view.image, window, values)
     normal = from_db(reference_level(power, 1))
     normal[detector.masks.read_zones(window) != MONITORED] = np.nan
-    params = detector.params.geometry
-    strips: dict[bytes, SeamStrips] = {}
+    seams: dict[bytes, list[tuple[int, int]]] = {}
     for number, view in enumerate(views):
         for k, line in view.seams.items():
-            if line.wkb not in strips:
-                ahead = _ahead_m(line, view.outlines[k], window, detector)
-                strips[line.wkb] = SeamStrips(ahead, normal, (window.y0, window.x0), params)
-            yield number, k, strips[line.wkb].anomaly_db(power[number])
+            seams.setdefault(line.wkb, []).append((number, k))
+    # Line by line: images whose outlines differ a little have as many lines as there are images.
+    for wkb, same in seams.items():
+        number, k = same[0]
+        ahead = _ahead_m(shapely.from_wkb(wkb), views[number].outlines[k], window, detector)
+        if ahead is None:
+            continue
+        origin = window.y0, window.x0
+        strips = SeamStrips(ahead, normal, origin, detector.params.geometry)
+        for number, k in same:
+            yield number, k, strips.anomaly_db(power[number])
 
 
 def _ahead_m(
     line: BaseGeometry, behind: BaseGeometry, window: Window, detector: Detector
-) -> npt.NDArray[np.float64]:
-    """Distance of a window's pixels from a seam, which is straight there; negative behind it."""
+) -> npt.NDArray[np.float64] | None:
+    """Distance of a window's pixels from a seam, which is straight there; negative behind it.
+
+    None for another seam than the one that the window lies along.
+    """
     affine = detector.grid[window.slices].affine
     x = affine.c + affine.a * (np.arange(window.shape[1]) + 0.5)
     y = affine.f + affine.e * (np.arange(window.shape[0]) + 0.5)
     outline = shapely.box(x[0], y[-1], x[-1], y[0]).buffer(CHUNK * affine.a)
     piece = shapely.get_coordinates(line.intersection(outline))
     if not len(piece):
-        return np.full(window.shape, np.inf)
+        return None
     middle = piece.mean(axis=0)
     along = np.linalg.svd(piece - middle)[2][0]
     across = np.array([-along[1], along[0]])
