@@ -26,6 +26,7 @@ from curupira.mining.network import (
     count_parameters,
     focal_loss,
     pooled,
+    statistics_anew,
 )
 from curupira.mining.overlap import SharedWindows, can_share
 from curupira.mining.params import MiningParams
@@ -97,6 +98,36 @@ def test_the_step_falls_as_a_half_cosine():
     assert losses[0][1] != losses[1][1]
     factor = step_factor(params.training)
     assert [factor(n) for n in (0, 4, 8)] == pytest.approx([1.0, 0.5, 0.0])
+
+
+def test_statistics_made_anew_are_the_mean_over_batches():
+    rng = np.random.default_rng(4)
+    patches = torch.from_numpy(rng.normal(0, 1, (40, 3, 16, 16)).astype(np.float32))
+    network = unlike(2)
+    weights = {n: p.clone() for n, p in network.named_parameters()}
+    statistics_anew(network, patches, 8)
+    with torch.no_grad():
+        seen = fn.relu(network.convolutions[0](patches))
+    first = network.norms[0]
+    # Batches are of one size: the mean of their means is the mean of all.
+    torch.testing.assert_close(first.running_mean, seen.mean(dim=(0, 2, 3)), rtol=0, atol=1e-5)
+    assert first.momentum == PARAMS.network.norm_momentum
+    assert not any(layer.training for layer in network.modules())
+    assert all(torch.equal(weights[n], p) for n, p in network.named_parameters())
+
+
+def test_a_training_ends_with_statistics_of_its_patches():
+    # One epoch of one step: at 0.2 the running ones have hardly left what they begin with.
+    found = {}
+    for name in ("running", "anew"):
+        data, trained = run(epochs=1, learning_rate=1e-6, final_statistics=name)
+        with torch.no_grad():
+            z = trained.scorer.normalise(torch.from_numpy(data.bands))
+            inputs = fn.relu(trained.network.convolutions[0](z))
+        mean, kept = inputs.mean(dim=(0, 2, 3)), trained.network.norms[0].running_mean
+        found[name] = float((kept / mean).mean())
+    assert found["running"] == pytest.approx(0.2, abs=0.02)
+    assert found["anew"] == pytest.approx(1.0, abs=0.02)
 
 
 def test_mean_and_maximum_side_by_side():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
@@ -95,6 +96,38 @@ def count_parameters(network: nn.Module) -> tuple[int, int]:
     trainable = sum(p.numel() for p in network.parameters())
     running = sum(b.numel() for name, b in network.named_buffers() if "running" in name)
     return trainable, running
+
+
+def statistics_anew(network: MiningNetwork, patches: Tensor, size: int) -> None:
+    """Make the running statistics of the normalisations the mean over batches of patches.
+
+    In training they follow by ``norm_momentum`` a step, behind weights that still change.
+
+    Parameters
+    ----------
+    network
+        Its weights stay as they are; it is left in ``eval`` mode.
+    patches
+        Normalised ``(patch, band, y, x)``; seen once, in a mixed order of its own.
+    size
+        Patches of a batch; an incomplete last batch is left out.
+    """
+    network.eval()
+    norms = [norm for norm in network.norms if isinstance(norm, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+        norm.train()
+    # One after another they may be of one class only.
+    order = torch.from_numpy(np.random.default_rng(0).permutation(len(patches)))
+    size = min(size, len(patches))
+    with torch.no_grad():
+        for start in range(0, len(order) - size + 1, size):
+            network(patches[order[start : start + size]])
+    network.eval()
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
 
 
 def focal_loss(logits: Tensor, labels: Tensor, params: TrainingParams) -> Tensor:

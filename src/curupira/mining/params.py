@@ -118,6 +118,10 @@ class TrainingParams(_Section):
     decay: Literal["none", "cosine"] = Field(
         description="Whether Adam's step falls to 0 over the epochs, as a half cosine. Source: own."
     )
+    final_statistics: Literal["running", "anew"] = Field(
+        description="Statistics of the normalisation in use: as the training left them, or made "
+        "anew over the training patches. Source: own."
+    )
     zscore: Literal["training", "patch"] = Field(
         description="Whose mean and sd the z-score takes. Source: own."
     )

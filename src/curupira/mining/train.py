@@ -17,7 +17,13 @@ from torch.nn import functional as fn
 from curupira.errors import ConfigError, InputError
 from curupira.mining import estimates
 from curupira.mining.dataset import PatchSet, band_statistics, batches
-from curupira.mining.network import MINE, MiningNetwork, Scorer, focal_loss
+from curupira.mining.network import (
+    MINE,
+    MiningNetwork,
+    Scorer,
+    focal_loss,
+    statistics_anew,
+)
 from curupira.mining.params import MiningParams, TrainingParams
 from curupira.mining.scene import fill_missing
 from curupira.progress import Report, silent
@@ -125,6 +131,8 @@ def fit(
             *(z[torch.from_numpy(validate)], labels[torch.from_numpy(validate)].to(device)),
         )
         history, epoch = _epochs(network, sides, params, seed, report)
+        if options.final_statistics == "anew":
+            statistics_anew(network, sides.training, options.batch_size)
         if options.calibrate:
             _calibrate(network, sides.validation, sides.validation_labels, params)
         probability, _ = _probabilities(network, sides.validation, sides.validation_labels, params)
