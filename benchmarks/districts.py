@@ -70,11 +70,11 @@ KEPT = "scenes.pickle"
 class Images:
     """The images of a district in memory, read as the cube's reader does.
 
-    ``stacks``: band to ``(pass, y, x)``; ``lia``: orbit to ``(y, x)``; ``inside``: scenes that end
-    within the district, and where they are.
+    ``stacks``: band to codes ``(pass, y, x)``; ``lia``: orbit to ``(y, x)``; ``inside``: scenes
+    that end within the district, and where they are.
     """
 
-    stacks: dict[str, FloatArray]
+    stacks: dict[str, Codes]
     lia: dict[int, FloatArray]
     inside: dict[str, npt.NDArray[np.bool_]]
     position: dict[str, int]
@@ -83,14 +83,14 @@ class Images:
         """One band of one scene in a window."""
         if band == "lia":
             return np.array(self.lia[orbit][window.slices])
-        values = np.array(self.stacks[band][self.position[scene_id]][window.slices])
-        if scene_id in self.inside:
-            values[~self.inside[scene_id][window.slices]] = np.nan
-        return values
+        return decode(self.read_codes(orbit, scene_id, band, window))
 
     def read_codes(self, orbit: int, scene_id: str, band: str, window: Window) -> Codes:
-        """The same as the cube's codes."""
-        return encode(self.read(orbit, scene_id, band, window))
+        """The same as the cube's codes, but no angles."""
+        codes = np.array(self.stacks[band][self.position[scene_id]][window.slices])
+        if scene_id in self.inside:
+            codes[~self.inside[scene_id][window.slices]] = 0
+        return codes
 
     def holding(self, wanted: Mapping[Any, Window], **_: int) -> Images:
         """These images: they need no decoding."""
@@ -168,13 +168,13 @@ class District:
 def render(district: SimulatedDistrict) -> tuple[list[Scene], Images]:
     """All images of a district as the cube would hold them, and their scenes."""
     shape = (len(district.passes), *(n // 2 for n in district.landscape.shape))
-    stacks = {band: np.empty(shape, dtype=np.float32) for band in BANDS}
+    stacks = {band: np.empty(shape, dtype=np.uint16) for band in BANDS}
     lia = {o: decode_degrees(encode_degrees(coarse(v.lia_deg))) for o, v in district.views.items()}
     images = Images(stacks, lia, {}, {})
     scenes = []
     for position, one in enumerate(district.passes):
         for band, image in zip(BANDS, district.renderer.image(position), strict=True):
-            stacks[band][position] = decode(encode(coarse(image)))
+            stacks[band][position] = encode(coarse(image))
         for number, piece in enumerate(slices(district, one)):
             name = one.slice_name(number)
             images.position[name] = position
