@@ -101,3 +101,12 @@ def test_a_preset_that_needs_more_than_a_state_is_refused():
     check_frozen(PARAMS)
     with pytest.raises(ConfigError, match="frozen_days needs"):
         check_frozen(DetectParams.from_preset(presets.load("curupira")))
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("border", "noisy"), ("season_order", "after"), ("orbits", "all")]
+)
+def test_an_option_that_needs_the_past_is_refused_by_name(option, value):
+    preset = presets.load("deter_r").replace(**{option: value})
+    with pytest.raises(ConfigError, match=f"frozen_days needs {option} = .*has '{value}'"):
+        check_frozen(DetectParams.from_preset(preset))

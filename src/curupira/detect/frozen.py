@@ -35,19 +35,22 @@ def check_frozen(params: DetectParams) -> None:
     Raises
     ------
     ConfigError
-        Unless each image is compared with one level, of its own orbit.
+        Unless each image is compared with one level, of its own orbit, and judged by itself.
     """
-    wanted = {
-        "orbits": (params.period.orbits, "same"),
-        "season_order": (params.season.season_order, "before"),
-        "screen": (params.screen.screen, "none"),
-        "evidence": (params.evidence.evidence, "none"),
-        "quegan_yu": (params.speckle.quegan_yu, True),
+    # Noise along a seam is known by the seam's own past, which is not read.
+    wanted: dict[str, tuple[object, tuple[object, ...]]] = {
+        "orbits": (params.period.orbits, ("same",)),
+        "border": (params.geometry.border, ("slice", "pass", "none")),
+        "season_order": (params.season.season_order, ("before",)),
+        "screen": (params.screen.screen, ("none",)),
+        "evidence": (params.evidence.evidence, ("none",)),
+        "quegan_yu": (params.speckle.quegan_yu, (True,)),
     }
-    for name, (value, needed) in wanted.items():
-        if value != needed:
+    for name, (value, good) in wanted.items():
+        if value not in good:
             raise ConfigError(
-                f"frozen_days needs {name} = {needed!r}, the preset has {value!r}",
+                f"frozen_days needs {name} = {' or '.join(map(repr, good))}, "
+                f"the preset has {value!r}",
                 where="[algorithm] frozen_days",
                 remedy="set it to 0, or choose another preset",
             )
