@@ -161,9 +161,17 @@ def test_without_forest_around_the_image_stays() -> None:
     power = forest_power((14, 64, 64))
     drop(power[13], 1)
     nowhere = np.zeros((64, 64), dtype=bool)
-    np.testing.assert_array_equal(
-        screen_images(power, learning(14), PARAMS, background=nowhere).power, power
-    )
+    screened = screen_images(power, learning(14), PARAMS, background=nowhere)
+    np.testing.assert_array_equal(screened.power, power)
+    assert np.isnan(screened.roughness_db).all()
+
+
+@pytest.mark.parametrize("side", [1, 24])
+def test_a_lone_series_is_taken_as_it_is(side: int) -> None:
+    power = forest_power((14, side, side))
+    screened = screen_images(power, learning(14), PARAMS)
+    np.testing.assert_array_equal(screened.power, power)
+    np.testing.assert_array_equal(screened.roughness_db, 0)
 
 
 @pytest.mark.parametrize(("size", "cell"), [(64, 8), (50, 8), (64, 5)])

@@ -70,7 +70,9 @@ def screen_images(
 
     Returns
     -------
-    Of the window. Where too little forest is around to tell, the image stays as it is.
+    Of the window. Where too little forest is around to tell, the image stays as it is and the
+    roughness is NaN. Where the images themselves are too small to tell (a lone series has nothing
+    around), it is 0.
     """
     inner = inner or Window(0, stack.shape[1], 0, stack.shape[2])
     anomaly, spread = local_anomaly_db(
@@ -84,8 +86,9 @@ def screen_images(
     cell = params.screen_cell_px
     corner = origin[0] % cell + inner.y0, origin[1] % cell + inner.x0
     roughness = np.ones((1, *inner.shape), dtype=np.float32)
-    rough = _typical(spread[in_place(np.flatnonzero(learning))], np.nan)[np.newaxis]
-    spread_over(np.ones_like(roughness), rough, cell, *corner, roughness)
+    rough = _typical(spread[in_place(np.flatnonzero(learning))], np.nan)
+    rough[_cells_around(rough.shape, params.screen_window_cells) < _enough(params)] = 0
+    spread_over(np.ones_like(roughness), rough[np.newaxis], cell, *corner, roughness)
     return Screened(stack, inner, factor, cell, corner, roughness[0])
 
 
@@ -122,7 +125,7 @@ def local_anomaly_db(
     cells_db = to_db(ratio)
     # An image's ratio to a median is off by a constant: speckle's mean is not its median.
     cells_db -= np.float32(10 * np.log10(_typical(ratio[learned], 1)))
-    return _medians_around(cells_db, params.screen_window_cells)
+    return _medians_around(cells_db, params.screen_window_cells, _enough(params))
 
 
 def _typical(values: FloatArray, otherwise: float) -> FloatArray:
@@ -137,7 +140,22 @@ def _typical(values: FloatArray, otherwise: float) -> FloatArray:
     return level.reshape(shape)
 
 
-def _medians_around(cells: FloatArray, side: int) -> tuple[FloatArray, FloatArray]:
+def _enough(params: ScreenParams) -> int:
+    """Valid cells that a neighbourhood needs."""
+    return max(1, round(MINIMUM_SHARE * params.screen_window_cells**2))
+
+
+def _cells_around(shape: tuple[int, ...], side: int) -> npt.NDArray[np.int64]:
+    """``(cells, cells)`` how many a square window around each has, cut off at the border."""
+    reach = side // 2
+    along = [
+        np.minimum(np.arange(n) + reach, n - 1) - np.maximum(np.arange(n) - reach, 0) + 1
+        for n in shape
+    ]
+    return np.asarray(np.multiply.outer(*along))
+
+
+def _medians_around(cells: FloatArray, side: int, enough: int) -> tuple[FloatArray, FloatArray]:
     """Median of the valid cells in a square window around each, cut off at the border.
 
     And 1.4826 times the median of their distances from it. NaN where too few of the window's cells
@@ -152,8 +170,7 @@ def _medians_around(cells: FloatArray, side: int) -> tuple[FloatArray, FloatArra
     inner = flat[:, : (rows + 2 * reach) * width].reshape(dates, rows + 2 * reach, width)
     inner[:, reach : reach + rows, reach : reach + columns] = cells
     out = np.empty((2, dates, strips), dtype=np.float32)
-    enough = np.float32(max(1, round(MINIMUM_SHARE * side * side)))
-    _window_medians(flat, width, side, enough, median_network(side * side), *out)
+    _window_medians(flat, width, side, np.float32(enough), median_network(side * side), *out)
     median, spread = out[:, :, : rows * width].reshape(2, dates, rows, width)[..., :columns]
     return median, _MAD_TO_SD * spread
 
