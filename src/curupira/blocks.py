@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -126,6 +127,8 @@ def parse_memory(text: str, *, where: str = "[compute] memory") -> int:
 
 #: Dask's setting for the environment of its workers, and of it what makes free memory go back.
 _ENVIRON, _TRIM = "distributed.nanny.pre-spawn-environ", "MALLOC_TRIM_THRESHOLD_"
+#: How long a Dask scheduler may take to answer, seconds.
+_ANSWER_S = 10
 #: Tasks of a thread that are under way or wait for it.
 _AHEAD = 2
 
@@ -226,6 +229,17 @@ def _is_local(scheduler: str) -> bool:
     return kind == "local" and rest.isdigit() and int(rest) > 0
 
 
+async def _shake_hands(address: str) -> None:
+    """Begin as a client does, which would wait for ever for one that says nothing."""
+    from distributed.comm.core import connect
+    from distributed.security import Security
+
+    keys = Security().get_connection_args("client")  # type: ignore[no-untyped-call]
+    greeting = connect(address, timeout=_ANSWER_S, **keys)  # type: ignore[no-untyped-call]
+    comm = await asyncio.wait_for(greeting, _ANSWER_S)
+    await comm.close()
+
+
 @contextmanager
 def _client(scheduler: str) -> Iterator[Client]:
     import dask
@@ -250,8 +264,17 @@ def _client(scheduler: str) -> Iterator[Client]:
             yield client
     elif kind in ("tcp", "tls"):
         try:
-            client = Client(scheduler, timeout="10s")  # type: ignore[no-untyped-call]
-        except OSError as error:
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(asyncio.run, _shake_hands(scheduler)).result()
+            client = Client(scheduler, timeout=_ANSWER_S)  # type: ignore[no-untyped-call]
+        except (ValueError, TypeError) as error:
+            raise ConfigError(
+                f"is no address of a Dask scheduler ({error})",
+                where=f"[compute] scheduler {scheduler}",
+                remedy='write "tcp://host:8786"; tls:// needs Dask\'s own settings of keys',
+            ) from error
+        # MemoryError: the first words of another service, taken for a length.
+        except (OSError, MemoryError) as error:
             raise ConfigError(
                 "no Dask scheduler answers", where=scheduler, remedy="start it, or leave it empty"
             ) from error

@@ -1,15 +1,25 @@
 """Windows, blocks and the executor: whole coverage, order, errors that surface."""
 
 import os
+import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curupira.blocks import Window, executor, parse_memory, shares, split, workers_of
+from curupira.blocks import (
+    Window,
+    check_scheduler,
+    executor,
+    parse_memory,
+    shares,
+    split,
+    workers_of,
+)
 from curupira.errors import ConfigError, InputError
 
 SIZES = st.integers(0, 40)
@@ -174,3 +184,29 @@ def test_dask_processes_keep_memory_and_one_thread_each(monkeypatch):
 def test_schedulers_that_are_refused(scheduler):
     with pytest.raises(ConfigError, match="unknown scheduler"), executor(scheduler):
         pass
+
+
+@pytest.mark.parametrize("scheduler", ["tcp://", "tcp://127.0.0.1", "tcp://h:x", "tls://h:1"])
+def test_what_is_no_address_of_a_scheduler_is_refused(scheduler):
+    with pytest.raises(ConfigError, match="is no address of a Dask scheduler") as caught:
+        check_scheduler(scheduler)
+    assert caught.value.where == f"[compute] scheduler {scheduler}"
+
+
+@pytest.mark.parametrize("says", [None, b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_what_listens_and_is_no_scheduler_is_refused(says, monkeypatch):
+    """It says nothing for ever, hangs up, or speaks of other things (8787 is Dask's web page)."""
+    monkeypatch.setattr("curupira.blocks._ANSWER_S", 1)
+    with ThreadPoolExecutor(1) as thread, socket.create_server(("127.0.0.1", 0)) as server:
+        answer = thread.submit(lambda: server.accept()[0])
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        if says is not None:
+            answer.add_done_callback(lambda taken: (taken.result().sendall(says), hang_up(taken)))
+        with pytest.raises(ConfigError, match="no Dask scheduler answers") as caught:
+            check_scheduler(address)
+        hang_up(answer)
+    assert caught.value.where == address
+
+
+def hang_up(taken):
+    taken.result().close()

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from postgis import free_port
 
 from curupira.codes import RunState
 from curupira.config import Workspace
@@ -105,6 +106,24 @@ def test_a_dry_run_refuses_what_a_run_would(
     ((section, keys),) = wrong.items()
     with pytest.raises(ConfigError, match=f"{section}|{keys.get('scheduler')}"):
         b.play(workspace, dry_run=True)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_scheduler_that_is_not_there_is_told_before_anything_is_read(
+    builder: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dry_run: bool
+) -> None:
+    monkeypatch.setattr("curupira.blocks._ANSWER_S", 1)
+    b = builder
+    workspace = b.World(tmp_path / "i", []).workspace(tmp_path / "ws", b.series(2))
+    (tmp_path / "i").rename(tmp_path / "gone")  # No image, no catalogue: it is told all the same.
+    nobody = f"tcp://127.0.0.1:{free_port()}"
+    with pytest.raises(ConfigError, match=f"{nobody}: no Dask scheduler answers") as caught:
+        b.play(workspace, scheduler=nobody, dry_run=dry_run)
+    assert caught.value.exit_code == 2
+    assert not (workspace.folder / "cube").exists()
+    opened = Store.open(workspace.monitor.store.url, base=workspace.folder, create=False)
+    with opened as store, store.reading() as session:
+        assert run.latest(session) is None
 
 
 def test_a_dry_run_refuses_a_cube_on_another_grid(builder: ModuleType, tmp_path: Path) -> None:
