@@ -91,6 +91,14 @@ def test_it_agrees_with_the_layers_of_the_same_pixel(name: str) -> None:
     assert layers["first_flag"].to_numpy()[0, 0] == first
 
 
+def test_a_lone_pixel_is_judged_by_its_series_alone() -> None:
+    both = xr.Dataset({"vh": _series(4), "vv": _series(5)}).expand_dims(y=1, x=1)
+    recipe = presets.load("curupira")
+    alone = recipe.replace(verify="none", screen="none")
+    xr.testing.assert_equal(warning_layers(both, ON, recipe), warning_layers(both, ON, alone))
+    assert float(warning_layers(both, ON, recipe)["confidence"][0, 0]) > 0.99
+
+
 def test_every_form_of_one_pixel_gives_the_same() -> None:
     series = _series()
     plain = cp.detect.explain(series, ON)

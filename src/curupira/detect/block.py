@@ -24,7 +24,7 @@ from curupira.detect.screen import screen_images
 from curupira.detect.screened import Screened
 from curupira.detect.shadow import reconstruct
 from curupira.detect.threshold import threshold_db
-from curupira.detect.verify import Deviation, load_network, verified
+from curupira.detect.verify import SIDE, Deviation, load_network, verified
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -224,7 +224,8 @@ def _with_vv(
     power = _screened(block.vv[in_place(images)], block, learning, near, params)
     vv = one_baseline(power, block.times[images], learning, lia_deg, params)
     ratio = ratio + weight * np.nan_to_num(cast(FloatArray, vv.ratio), nan=0.0)
-    if params.verify.verify == "none":
+    # A lone series has no neighbourhood to look at.
+    if params.verify.verify == "none" or min(ratio.shape[1:]) < SIDE:
         return ratio
     return verified(ratio, _deviation(vh), _deviation(vv), load_network())
 
