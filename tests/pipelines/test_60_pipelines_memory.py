@@ -14,16 +14,17 @@ from rasterio.env import getenv
 
 from curupira import presets
 from curupira.blocks import Window, executor
-from curupira.codes import OrbitState
+from curupira.codes import NOT_OBSERVED, OrbitState
 from curupira.cog import write_cog
 from curupira.cube.archive import Cube
 from curupira.cube.codec import decode
 from curupira.cube.layout import CHUNK
+from curupira.detect.block import StackBlock, block_layers
 from curupira.grid import LONLAT, project
 from curupira.pipelines.corrections import Correction, corrected
 from curupira.pipelines.images import Detector, code_bytes, hold, read_block, rim_bytes
 from curupira.pipelines.masks import MONITORED, ZONES, MaskSet
-from curupira.pipelines.regions import COPIES, cache_bytes, region_size, tile_size
+from curupira.pipelines.regions import cache_bytes, planes_alive, region_size, tile_size
 from curupira.pipelines.usable import usable_images
 from curupira.pipelines.warn import Detection, Task, detect_acquisition, detect_region
 from curupira.records import Acquisition, Asset, Scene
@@ -184,11 +185,38 @@ def test_the_parts_of_the_memory_add_up_to_it(
     side, tile = region_size(detector, images, area), tile_size(detector, len(images))
     codes = code_bytes(detector, images) * (side + halo) ** 2
     results = 2 * 32 * side**2
-    stacks = COPIES * 4 * len(images) * (tile + halo) ** 2
+    stacks = 4 * planes_alive(detector, len(images)) * (tile + halo) ** 2
     together = threads * (codes + results + stacks)
     together += rim_bytes(detector, images) + cache_bytes(detector)
     assert together <= memory or tile == 64
     assert side >= tile
+
+
+@pytest.mark.parametrize("images", [30, 60])
+def test_a_block_of_the_default_preset_holds_what_it_is_counted_for(
+    large: tuple[Detector, list[Acquisition]], images: int
+) -> None:
+    detector = replace(large[0], preset=presets.load("curupira"))
+    halo, side = detector.params.halo, 512
+    rng = np.random.default_rng(2)
+    shape = (images, side + 2 * halo, side + 2 * halo)
+    vh, vv = (rng.integers(4000, 5500, shape, dtype=np.uint16) for _ in range(2))
+    first = np.datetime64("2022-01-03T09:30", "ns")
+    times = first + np.arange(images) * np.timedelta64(24 * 840 // images, "h")
+    block = StackBlock(vh=vh, times=times, vv=vv)
+    inner = Window(halo, halo + side, halo, halo + side)
+    day = times[-1].astype("datetime64[D]").item()
+    small = Window(halo, halo + 9, halo, halo + 9)
+    block_layers(block, day, detector.params, inner=small)  # what is loaded once is not counted
+    tracemalloc.start()
+    try:
+        found = block_layers(block, day, detector.params, inner=inner)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    counted = 4 * planes_alive(detector, images) * vh[0].size
+    assert 0.6 * counted < vh.nbytes + vv.nbytes + peak < counted
+    assert (found.n_alerts != NOT_OBSERVED).all()
 
 
 class Watched(MaskSet):

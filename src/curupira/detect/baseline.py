@@ -112,7 +112,7 @@ def one_baseline(
         keep[history] = True
         minimum = min(minimum, history.size)
         levelled = np.zeros_like(learning)
-    if isinstance(power, Screened) and not _by_rows(params):
+    if isinstance(power, Screened) and not by_rows(params):
         power = power.power
     if isinstance(power, Screened):
         filtered = filter_speckle(_quegan_yu(power, keep, params.speckle), params.speckle)
@@ -147,8 +147,21 @@ def one_baseline(
 
 
 def takes_codes(params: DetectParams) -> bool:
-    """Whether a preset's stacks may be of the cube's codes, not decoded: half the memory."""
-    return one_pass(params) or params.screen.screen == "local"
+    """Whether a preset's stacks may be of the cube's codes: none is needed in float32."""
+    return one_pass(params) or by_rows(params)
+
+
+def by_rows(params: DetectParams) -> bool:
+    """Whether images are screened and filtered some rows at a time.
+
+    Nothing then asks for all of a screened stack at once: no season, and no level of it.
+    """
+    return (
+        params.screen.screen == "local"
+        and params.season.season == "none"
+        and params.speckle.quegan_yu
+        and params.evidence.evidence == "accumulated"
+    )
 
 
 def one_pass(params: DetectParams) -> bool:
@@ -160,15 +173,6 @@ def one_pass(params: DetectParams) -> bool:
         and season.season_order == "before"
         and params.screen.screen == "none"
         and (median5 or not speckle.quegan_yu)
-    )
-
-
-def _by_rows(params: DetectParams) -> bool:
-    """Whether nothing asks for all of a screened stack at once: no season, no level of it."""
-    return (
-        params.season.season == "none"
-        and params.speckle.quegan_yu
-        and params.evidence.evidence == "accumulated"
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curupira.blocks import Window
-from curupira.detect.lanes import kernel, piece
+from curupira.detect.lanes import kernel, piece, wide
 from curupira.units import positive, power_table
 
 FloatArray = npt.NDArray[np.float32]
@@ -113,21 +113,31 @@ def spread_over(
 
     The first pixel lies at (row0, column0) from the first cell's corner.
     """
+    wide()
     dates, rows, columns = out.shape
     last_row, last_column = factor.shape[1] - 1, factor.shape[2] - 1
-    line = np.empty(factor.shape[2], np.float32)
-    before, way = np.empty(columns, np.int64), np.empty(columns, np.float32)
+    left, right = np.empty(columns, np.int64), np.empty(columns, np.int64)
+    way = np.empty(columns, np.float32)
     for x in range(columns):
-        before[x], way[x] = _between(x + column0, cell)
+        before, way[x] = _between(x + column0, cell)
+        left[x] = min(max(before, 0), last_column)
+        right[x] = min(max(before + 1, 0), last_column)
+    # Cells' factors at the pixels' columns: above and below, left and right.
+    corners = np.empty((4, columns), np.float32)
     for t in range(dates):
+        known = -2
         for y in range(rows):
             top, down = _between(y + row0, cell)
-            above, below = min(max(top, 0), last_row), min(max(top + 1, 0), last_row)
-            for j in range(factor.shape[2]):
-                one, two = factor[t, above, j], factor[t, below, j]
-                line[j] = one + down * (two - one)
+            if top != known:
+                known = top
+                above, below = min(max(top, 0), last_row), min(max(top + 1, 0), last_row)
+                for x in range(columns):
+                    corners[0, x] = factor[t, above, left[x]]
+                    corners[1, x] = factor[t, below, left[x]]
+                    corners[2, x] = factor[t, above, right[x]]
+                    corners[3, x] = factor[t, below, right[x]]
             source, target = power[t, y], out[t, y]
             for x in range(columns):
-                one = line[min(max(before[x], 0), last_column)]
-                two = line[min(max(before[x] + 1, 0), last_column)]
+                one = corners[0, x] + down * (corners[1, x] - corners[0, x])
+                two = corners[2, x] + down * (corners[3, x] - corners[2, x])
                 target[x] = source[x] * (one + way[x] * (two - one))

@@ -7,13 +7,16 @@ rims of read regions what they need (`images.rim_bytes`), regions and their resu
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import ceil
 
 from curupira.blocks import Window, split
 from curupira.cube.layout import CHUNK
+from curupira.detect.baseline import by_rows
 from curupira.pipelines.images import REGION_CHUNKS, Detector, Image, code_bytes, rim_bytes
 
-#: Arrays of the stack's size, halo included, alive at once in a block (bands, screened, filtered).
-COPIES = 4
+#: Arrays of the stack's size, halo included, alive at once in a block (bands, screened, filtered);
+#: where images are screened and filtered by rows, of that of the images that are filtered.
+COPIES, _COPIES_BY_ROWS = 4, 2.6
 _BLOCK_SHARE, _CACHE_SHARE = 1 / 4, 1 / 32
 #: Bytes a pixel of a block's results, and the results of a thread that wait to be written.
 _RESULT_BYTES, _RESULTS = 32, 2
@@ -32,8 +35,19 @@ def cache_bytes(detector: Detector) -> int:
 def tile_size(detector: Detector, images: int) -> int:
     """Side of a block such that all threads' stacks together fit into their share of the memory."""
     budget = detector.memory / detector.threads * _BLOCK_SHARE
-    side = int((budget / (4 * COPIES * max(images, 1))) ** 0.5) - 2 * detector.params.halo
+    planes = planes_alive(detector, max(images, 1))
+    side = int((budget / (4 * planes)) ** 0.5) - 2 * detector.params.halo
     return max(64, min(detector.tile_px, side))
+
+
+def planes_alive(detector: Detector, images: int) -> float:
+    """Float32 images of a block, halo included, that are in memory at once."""
+    if not by_rows(detector.params):
+        return COPIES * images
+    period, history = detector.params.period, detector.params.evidence.evidence_history_images
+    recent = period.detection_months / (period.detection_months + period.learning_months) * images
+    # Both bands' codes are as large as one stack.
+    return images + _COPIES_BY_ROWS * min(images, history + ceil(recent))
 
 
 def regions(detector: Detector, images: Sequence[Image], area: Window) -> Iterator[Window]:
