@@ -124,6 +124,12 @@ def refuse_device(path: Path) -> None:
         raise ConfigError("is no ordinary file", where=path, remedy="name a file to write")
 
 
+def reason(error: Exception) -> str:
+    """Why a disk refused, in few words: GDAL repeats pages of SQL before SQLite's."""
+    text = getattr(error, "strerror", None) or str(error)
+    return str(text).rpartition(") failed: ")[2]
+
+
 def write_atomic(path: Path, content: bytes) -> None:
     """Write a whole file beside ``path``, then rename: readers see the old or the new one.
 
@@ -147,7 +153,7 @@ def write_atomic(path: Path, content: bytes) -> None:
         with suppress(OSError):
             beside.unlink()
         raise StoreError(
-            f"cannot write ({error.strerror or error})",
+            f"cannot write ({reason(error)})",
             where=path,
             remedy="free space, or make the folder writable",
         ) from error

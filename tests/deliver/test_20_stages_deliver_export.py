@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import resource
 import zipfile
 from datetime import date
 from pathlib import Path
@@ -278,6 +279,19 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     with pytest.raises(StoreError, match="cannot write"):
         export(table(), path / "below.csv")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_told_in_few_words(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(StoreError) as caught:
+            export(table(), tmp_path / "w.gpkg")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    # And not the tables that could not be made.
+    assert f"{tmp_path}/w.gpkg: cannot write (disk I/O error). free space" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_same_table_gives_the_same_text(tmp_path):

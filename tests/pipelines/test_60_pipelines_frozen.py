@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from watching import detector_on, scene_at
 
 from curupira.blocks import Window, executor
 from curupira.cube.archive import Cube
-from curupira.errors import ConfigError
+from curupira.errors import ConfigError, StoreError
 from curupira.grid import LONLAT, project
 from curupira.pipelines import frozen
 from curupira.pipelines.frozen import candidates
@@ -165,3 +166,20 @@ def test_a_state_reaches_as_far_beyond_the_forest_as_filters_look(tmp_path: Path
         found.append(excess)
     assert np.isfinite(found[0][:, :120]).all()
     np.testing.assert_array_equal(*found)
+
+
+def test_a_state_has_its_room_before_pixels_come(tmp_path: Path) -> None:
+    """A mapped file with holes would kill the process where the disk is full."""
+    path = tmp_path / "frozen" / "state.partial"
+    array = frozen.reserve(path, (3, 400, 500))
+    assert not array.any()
+    assert path.stat().st_blocks * 512 >= array.nbytes
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    path = path.with_name("other.partial")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(StoreError, match=r"other.partial: cannot write \(File too large\)"):
+            frozen.reserve(path, (3, 400, 500))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not path.exists()

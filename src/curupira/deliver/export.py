@@ -11,7 +11,7 @@ from pathlib import Path
 import geopandas as gpd
 from pyogrio.errors import DataLayerError, DataSourceError
 
-from curupira.cog import refuse_device
+from curupira.cog import reason, refuse_device
 from curupira.deliver.agency import write_deter, write_deter_r, write_deter_rt
 from curupira.deliver.frame import checked
 from curupira.deliver.gis import write_gpkg, write_parquet, write_shp
@@ -115,7 +115,7 @@ def export(warnings: gpd.GeoDataFrame, path: Path, name: str | None = None) -> N
             shutil.rmtree(beside, ignore_errors=True)
     except (OSError, DataSourceError, DataLayerError) as error:
         raise StoreError(
-            f"cannot write ({getattr(error, 'strerror', None) or error})",
+            f"cannot write ({reason(error)})",
             where=path,
             remedy="free space, or make the folder writable",
         ) from error

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +25,7 @@ from curupira.blocks import Executor, Window, shares
 from curupira.detect.baseline import baselines
 from curupira.detect.block import StackBlock
 from curupira.detect.frozen import PLANES, freeze
+from curupira.errors import StoreError
 from curupira.pipelines.images import (
     Detector,
     Image,
@@ -112,9 +115,8 @@ def ensure(
         return state
     stack = tuple(usable_images(images, detector))
     tasks = (Task(detector, stack, first.day, w) for w in regions(detector, stack, area))
-    state.path.parent.mkdir(exist_ok=True)
     partial = state.path.with_suffix(".partial")
-    planes = np.lib.format.open_memmap(partial, "w+", np.float32, (PLANES, *area.shape))
+    planes = reserve(partial, (PLANES, *area.shape))
     for region in run_blocks(freeze_region, tasks):
         for window, part in region:
             planes[(slice(None), *window.relative_to(area).slices)] = part
@@ -123,6 +125,32 @@ def ensure(
     os.replace(partial, state.path)
     _drop_old(state.path, f"{sensor}_{orbit:03d}_*.npy")
     return state
+
+
+def reserve(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.float32]]:
+    """Array in a new file that has all of its room on the disk.
+
+    Without, a disk that is full by the time the pixels come would kill the process (SIGBUS).
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses; nothing is left behind.
+    """
+    try:
+        path.parent.mkdir(exist_ok=True)
+        array = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        with suppress(OSError):
+            path.unlink()
+        raise StoreError(
+            f"cannot write ({error.strerror or error})",
+            where=path,
+            remedy="free space, or make the folder writable",
+        ) from error
+    return array
 
 
 def freeze_region(task: Task) -> list[tuple[Window, npt.NDArray[np.float32]]]:

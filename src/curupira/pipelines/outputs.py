@@ -11,8 +11,9 @@ from pathlib import Path
 import geopandas as gpd
 import pyogrio
 import shapely
+from pyogrio.errors import DataLayerError, DataSourceError
 
-from curupira.cog import refuse_device, write_atomic
+from curupira.cog import reason, refuse_device, write_atomic
 from curupira.errors import ConfigError, StoreError
 from curupira.grid import LONLAT
 
@@ -98,9 +99,9 @@ def write_gpkg(frame: gpd.GeoDataFrame, path: Path, layer: str) -> None:
             promote_to_multi=kind == "MultiPolygon",
         )  # fmt: skip
         beside.replace(path)
-    except (OSError, pyogrio.errors.DataSourceError) as error:
+    except (OSError, DataSourceError, DataLayerError) as error:
         raise StoreError(
-            f"cannot write ({error})", where=path, remedy="free space, or make it writable"
+            f"cannot write ({reason(error)})", where=path, remedy="free space, or make it writable"
         ) from error
     finally:
         beside.unlink(missing_ok=True)
