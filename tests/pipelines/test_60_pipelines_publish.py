@@ -6,6 +6,7 @@ import re
 import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -33,6 +34,7 @@ from curupira.pipelines.publish import (
     publish,
     read_store,
 )
+from curupira.pipelines.seen import Seen
 from curupira.records import Acquisition, Asset, Scene
 from curupira.report import ReportData, render
 
@@ -167,9 +169,24 @@ def test_areas_add_up_and_blind_ground_is_counted(
     gallery = gallery_of(folder)
     window = Window(0, 40, 0, 50)
     watched = gallery.detector.masks.read_zones(window) == 1
-    assert gallery.unobserved_km2([]) >= watched.sum() * 0.0004
-    everything = [grid.extent.geom]
-    assert gallery.unobserved_km2(everything) == 0
+    assert gallery.unobserved_km2() == pytest.approx(watched.sum() * 0.0004)
+
+
+def test_the_rim_of_what_was_warned_of_is_not_blind(builder: ModuleType, tmp_path: Path) -> None:
+    """Nor is the backlog: later products leave both out, as they do the warnings."""
+    b = builder
+    world = b.World(tmp_path, [b.Square(20, 20, b.day(7)), b.Square(50, 50, b.day(4))])
+    override = {"sar_mask_rim_px": 2, "backlog": "masked"}
+    workspace = world.workspace(tmp_path / "ws", b.series(11), override=override)
+    b.play(workspace)
+    (rim,) = [row for row in b.warning_rows(workspace) if row.status is Status.CONFIRMED]
+    newest = max((workspace.folder / "products").glob("*.tif"))
+    with rasterio.open(newest) as source:
+        masked = source.read(source.descriptions.index("seen") + 1) == Seen.MASKED
+    assert masked.sum() * 400 > 1.5 * b.on_grid(rim.geom).area
+    coverage = collect(workspace, period=Period.ALL, now=NOW).coverage
+    assert coverage is not None
+    assert coverage.unobserved_km2 == 0
 
 
 def test_the_threshold_map_covers_the_monitored_ground(district: Path, whole: ReportData) -> None:

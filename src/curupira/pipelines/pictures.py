@@ -28,6 +28,7 @@ from curupira.pipelines.images import (
 )
 from curupira.pipelines.masks import MONITORED
 from curupira.pipelines.products import BANDS, NODATA, product_path
+from curupira.pipelines.seen import Seen
 from curupira.pipelines.usable import usable_images
 from curupira.records import Acquisition
 from curupira.report import SarImage, ThresholdMap
@@ -144,20 +145,20 @@ class Gallery:
         values = reduced(read, self.whole, step)
         return ThresholdMap(values, self.detector.grid.zoom_out(step))
 
-    def unobserved_km2(self, warned: Sequence[BaseGeometry]) -> float:
+    def unobserved_km2(self) -> float:
         """Monitored ground that the newest products of all orbits together do not show.
 
-        Ground that was warned of (grid CRS) is masked in later products, but was observed.
+        What a product leaves out for it was warned of, rims and the backlog included, was observed.
         """
         newest = {track(a): product_path(self.folder, a.acquisition_id) for a in self.known}
         paths = [path for path in newest.values() if path.is_file()]
         count = 0
         for block in _blocks(self.whole, 1):
             blind = self.detector.masks.read_zones(block) == MONITORED
-            blind &= ~rasterise(warned, self.detector.grid, block)
             for path in paths:
                 if blind.any():
                     blind &= self.read_product(path, "n_alerts", block) == NODATA
+                    blind &= self.read_product(path, "seen", block) != Seen.MASKED
             count += int(blind.sum())
         return count * float(self.detector.grid.resolution.x) ** 2 / 1e6
 

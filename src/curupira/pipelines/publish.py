@@ -9,7 +9,6 @@ from enum import StrEnum
 from typing import Any
 
 import geopandas as gpd
-import numpy as np
 import pandas as pd
 
 from curupira.codes import ClosedReason, Status
@@ -136,7 +135,7 @@ def collect(
         preset_hash=workspace.preset.hash,
         warnings=_frame(shown),
         scenes=_scene_frame(found, since),
-        coverage=_coverage(gallery, found) if gallery else None,
+        coverage=_coverage(gallery) if gallery else None,
         area=workspace.area,
         data_years=tuple(sorted({a.acquired.year for a in found.known})),
         simulated=workspace.simulated,
@@ -279,9 +278,7 @@ def _series(gallery: Gallery, rows: Sequence[WarningRow]) -> tuple[Series, ...]:
     return tuple(found)
 
 
-def _coverage(gallery: Gallery, found: Found) -> Coverage:
-    frame = Frame(gallery.detector.grid)
+def _coverage(gallery: Gallery) -> Coverage:
     km2 = gallery.detector.masks.record["km2"]
-    warned = [frame.to_grid(row.geom) for row in found.warnings]
-    unobserved = gallery.unobserved_km2(warned)
-    return Coverage(float(km2["monitored"]), float(km2["masked"]), float(np.round(unobserved, 6)))
+    unobserved = round(gallery.unobserved_km2(), 6)
+    return Coverage(float(km2["monitored"]), float(km2["masked"]), unobserved)
