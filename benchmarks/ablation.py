@@ -84,12 +84,17 @@ class Stack:
 
 
 def screened(
-    district: District, params: DetectParams, band: str, since: date | None = None
+    district: District,
+    params: DetectParams,
+    band: str,
+    since: date | None = None,
+    background: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[list[Acquisition], npt.NDArray[np.bool_], FloatArray, FloatArray | None]:
     """Images of a band from two years before the first detection period of a year of watch on.
 
     Which of them are of these two years, their screened power ``(time, y, x)``, and the roughness.
-    The year begins with ``since``; None: with the watch.
+    The year begins with ``since``; None: with the watch. ``background``: forest that tells the
+    weather; None: all that is monitored.
     """
     known = group_acquisitions(district.scenes)
     since = since or district.opened.monitor.algorithm.monitor_since
@@ -103,7 +108,8 @@ def screened(
     block = read_block(detector, usable_images(used, detector), window)
     power = block.vh if band == "vh" else block.vv
     if params.screen.screen == "local":
-        clean = screen_images(power, learning, params.screen, background=forest)
+        around = forest if background is None else background
+        clean = screen_images(power, learning, params.screen, background=around)
         return used, learning, clean.power, clean.roughness_db
     return used, learning, power, None
 
@@ -115,11 +121,16 @@ def monitored(district: District) -> tuple[Window, npt.NDArray[np.bool_]]:
     return window, detector.masks.read_zones(window) == MONITORED
 
 
-def stack_of(district: District, params: DetectParams, since: date | None = None) -> Stack:
+def stack_of(
+    district: District,
+    params: DetectParams,
+    since: date | None = None,
+    background: npt.NDArray[np.bool_] | None = None,
+) -> Stack:
     """Learn from the two years before the first detection period of a year of watch."""
     parts = {}
     for band in ("vh", "vv"):
-        used, learning, power, rough = screened(district, params, band, since)
+        used, learning, power, rough = screened(district, params, band, since, background)
         orbit, scene = used[0].relative_orbit, used[0].scenes[0].scene_id
         lia = district.images.read(orbit, scene, "lia", monitored(district)[0])
         times = np.array([naive_utc(a.acquired) for a in used], dtype="datetime64[ns]")

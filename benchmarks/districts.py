@@ -140,13 +140,13 @@ class District:
         kept = folder / KEPT
         if kept.is_file():
             scenes, lia, inside, position = pickle.loads(kept.read_bytes())
-            stacks = {b: np.load(folder / f"{b}.npy", mmap_mode="r") for b in BANDS}
+            stacks = {b: np.load(folder / f"{b}_codes.npy", mmap_mode="r") for b in BANDS}
             return cls(Workspace.open(folder), scenes, Images(stacks, lia, inside, position))
         district = cls.simulate(folder, **asked)
         if keep:
             images = district.images
             for band in BANDS:
-                np.save(folder / f"{band}.npy", images.stacks[band])
+                np.save(folder / f"{band}_codes.npy", images.stacks[band])
             parts = (district.scenes, images.lia, images.inside, images.position)
             kept.write_bytes(pickle.dumps(parts))
         return district
