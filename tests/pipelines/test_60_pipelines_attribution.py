@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
+import rasterio
+from mined import candidate_row
 from typer.testing import CliRunner
 
 from curupira.cli.main import app
 from curupira.config import Workspace
 from curupira.deliver.export import FORMATS
 from curupira.stac import is_simulated
+from curupira.store import Store
 from curupira.units import NO_SATELLITE
 
 
@@ -91,6 +95,56 @@ def test_the_catalogue_tells_not_a_folder_beside_the_area(copy: Path, tmp_path: 
     assert (
         opened.attribution([2021, 2023]) == "contains modified Copernicus Sentinel data 2021-2023"
     )
+
+
+def whose(folder: Path, words: str, years: str) -> str:
+    """The notice that a copy of the district has to carry; for real images its catalogue's name."""
+    if words == "simulated":
+        return NO_SATELLITE
+    catalogue = folder / "catalog" / "catalog.json"
+    document = json.loads(catalogue.read_text()) | {"id": "radar-of-a-provider"}
+    catalogue.write_text(json.dumps(document))
+    return f"contains modified Copernicus Sentinel data {years}"
+
+
+@pytest.mark.parametrize("images", ["simulated", "real"])
+def test_candidates(copy: Path, tmp_path: Path, images: str) -> None:
+    folder = tmp_path / "w"
+    shutil.copytree(copy, folder)
+    with (folder / "monitor.toml").open("a") as stream:
+        stream.write(
+            f'\n[delivery.mines]\nkind = "folder"\nurl = "{tmp_path}/out"\n'
+            'contents = "candidates"\nformats = ["geojson", "gpkg"]\n'
+        )
+    opened = Workspace.open(folder)
+    row = candidate_row("c1", west=-55.0, south=-6.0, probability=0.95)
+    row.first_seen, row.last_seen = date(2022, 12, 30), date(2023, 1, 11)
+    url = opened.monitor.store.url
+    with Store.open(url, base=folder, create=False) as store, store.transaction() as session:
+        session.add(row)
+    notice = whose(folder, images, "2022-2023")
+    for name in ("mines.geojson", "mines.gpkg"):
+        run("export", "-w", folder, "--candidates", "-o", tmp_path / name)
+        assert notice.encode() in told(tmp_path / name)
+    run("deliver", "-w", folder)
+    sent = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert {path.suffix for path in sent} == {".geojson", ".gpkg", ".json"}
+    assert all(notice.encode() in told(path) for path in sent)
+    (feature,) = json.loads((tmp_path / "mines.geojson").read_text())["features"]
+    assert feature["properties"]["candidate_id"] == "c1"
+
+
+@pytest.mark.parametrize("images", ["simulated", "real"])
+def test_a_product_says_so_itself(copy: Path, tmp_path: Path, images: str) -> None:
+    """It is sent and kept without the item beside it."""
+    folder = tmp_path / "w"
+    shutil.copytree(copy, folder)
+    product = max((folder / "products").glob("*.tif"))
+    day = datetime.strptime(product.stem.split("_")[-1], "%Y%m%dT%H%M%S").date()
+    notice = whose(folder, images, str(day.year))
+    run("run", "-w", folder, "--force", "--date", day)
+    with rasterio.open(product) as dataset:
+        assert dataset.tags()["TIFFTAG_COPYRIGHT"] == notice
 
 
 @pytest.mark.parametrize("text", [None, "", "[]", "{", "{}"])

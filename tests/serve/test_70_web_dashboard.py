@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,30 @@ def test_simulated_images_are_nobodys(served: Any) -> None:
         client.get("/api/feed.atom").text,
         client.get(f"/w/{served.ids[0]}/dossier?lang=en").text,
     ]
-    for page in pages:
+    for page in (*pages, *(client.get(path).text for path in ogc(served))):
         assert NO_SATELLITE in page
         assert "Copernicus" not in page
+
+
+def ogc(served: Any) -> list[str]:
+    """What the OGC API publishes: landing page, collections, features, one feature."""
+    one = "/ogc/collections/warning"
+    items = (f"{one}/items", f"{one}/items?bbox=0,0,1,1", f"{one}/items/{served.ids[0]}")
+    return ["/ogc", "/ogc/collections", one, *items]
+
+
+def test_real_images_are_named_with_their_years(serving: Callable[..., Any]) -> None:
+    served = serving()
+    catalogue = served.folder / "catalog" / "catalog.json"
+    document = json.loads(catalogue.read_text()) | {"id": "radar-of-a-provider"}
+    catalogue.write_text(json.dumps(document))
+    key, client = served.ids[0], served.client()
+    with served.app.state.site.store.transaction() as session:
+        (row,) = warnings.query(session, ids=[key])
+        row.first_flag_date = date(2022, 12, 28)
+        row.issued_at = row.confirmed_at = datetime(2023, 1, 9, tzinfo=UTC)
+    for path in ogc(served):
+        assert "contains modified Copernicus Sentinel data" in client.get(path).text
+    both = "contains modified Copernicus Sentinel data 2022-2023"
+    assert client.get(ogc(served)[-1]).json()["attribution"] == both
+    assert both in client.get(f"/w/{key}/dossier?lang=en").text

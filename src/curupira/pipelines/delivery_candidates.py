@@ -10,6 +10,7 @@ import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from curupira.deliver.package import Package, package_name, write_package
 from curupira.deliver.params import NOT_EVALUATED
 from curupira.deliver.transport import Journal
 from curupira.pipelines.delivery_target import PACKAGE, Target
+from curupira.pipelines.mine_candidates import notice_of
 from curupira.pipelines.outputs import write_geojson, write_gpkg
 from curupira.store import candidate as candidates
 from curupira.store.tables import CandidateRow
@@ -88,18 +90,18 @@ class CandidateTarget(Target):
         if state == last:
             return
         table = candidates.to_geodataframe(rows).drop(columns=_PRIVATE)
-        created = self.options.now()
+        created, notice = self.options.now(), notice_of(rows, self.workspace)
         name = package_name(self.params.prefix, created, [*state.keys(), *state.values()])
         write_package(
-            self.folder / name, self.name, created, lambda part: self._write(part, table),
-            {_TOLD: state},
+            self.folder / name, self.name, created, lambda part: self._write(part, table, notice),
+            {"attribution": notice, _TOLD: state},
         )  # fmt: skip
         self.outcome.chosen = _changes(state, last)
 
-    def _write(self, part: Path, table: gpd.GeoDataFrame) -> dict[str, str]:
+    def _write(self, part: Path, table: gpd.GeoDataFrame, notice: str) -> dict[str, str]:
         writers: dict[str, Any] = {
-            "geojson": write_geojson,
-            "gpkg": lambda frame, path: write_gpkg(frame, path, "candidate"),
+            "geojson": partial(write_geojson, notice=notice),
+            "gpkg": partial(write_gpkg, layer="candidate", notice=notice),
         }
         for kind in self.params.formats:
             writers[kind](table, part / f"{self.params.prefix}-candidates.{kind}")

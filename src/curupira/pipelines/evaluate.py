@@ -262,12 +262,13 @@ class Evaluator:
         if stored is not None and inputs.digest == stored.digest != "" and not self.force:
             self.counts["reused"] += 1
             return stored
+        notice = self.workspace.attribution([acquisition.acquired.year])
         tags = {"acquisition": name, "preset_hash": detector.preset.hash}
+        tags["TIFFTAG_COPYRIGHT"] = notice
         path = product_path(self.workspace.folder, name)
         with product_sink(path, detector.grid, inputs.window, tags) as sink:
             detection = archive.detect(inputs, sink.write)
             sink.mark(detection.observations)
-        notice = self.workspace.attribution([acquisition.acquired.year])
         write_item(path, acquisition, detector.preset, __version__, notice)
         self.counts["evaluated"] += 1
         log.info(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -66,8 +67,10 @@ def fresh_folder(folder: Path, marker: str, *, force: bool) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def write_geojson(frame: gpd.GeoDataFrame, path: Path) -> None:
+def write_geojson(frame: gpd.GeoDataFrame, path: Path, *, notice: str = "") -> None:
     """Write RFC 7946 GeoJSON (lon/lat, right-hand rule), atomically.
+
+    ``notice``: whose images these are from, the member ``attribution``.
 
     Raises
     ------
@@ -78,11 +81,15 @@ def write_geojson(frame: gpd.GeoDataFrame, path: Path) -> None:
     rounded = shapely.transform(there.geometry.to_numpy(), lambda xy: xy.round(_DIGITS))
     there = there.set_geometry(shapely.orient_polygons(rounded), crs=LONLAT)
     text = there.to_json(drop_id=True, show_bbox=False, to_wgs84=True, ensure_ascii=False)
+    if notice:
+        text = json.dumps({"attribution": notice} | json.loads(text), ensure_ascii=False)
     write_atomic(path, text.encode("utf-8"))
 
 
-def write_gpkg(frame: gpd.GeoDataFrame, path: Path, layer: str) -> None:
+def write_gpkg(frame: gpd.GeoDataFrame, path: Path, layer: str, *, notice: str = "") -> None:
     """Write a GeoPackage in the frame's own CRS, atomically.
+
+    ``notice``: whose images these are from, the layer's description.
 
     Raises
     ------
@@ -96,7 +103,7 @@ def write_gpkg(frame: gpd.GeoDataFrame, path: Path, layer: str) -> None:
         kind = "Polygon" if set(frame.geom_type) <= {"Polygon"} else "MultiPolygon"
         pyogrio.write_dataframe(
             frame, beside, driver="GPKG", layer=layer, geometry_type=kind,
-            promote_to_multi=kind == "MultiPolygon",
+            promote_to_multi=kind == "MultiPolygon", layer_options={"DESCRIPTION": notice},
         )  # fmt: skip
         beside.replace(path)
     except (OSError, DataSourceError, DataLayerError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
@@ -163,3 +164,9 @@ def geojson(geometry: shapely.geometry.base.BaseGeometry) -> dict[str, Any]:
     rounded = shapely.transform(geometry, lambda xy: np.round(xy, 7))
     oriented = shapely.orient_polygons(rounded)
     return dict(shapely.geometry.mapping(oriented))
+
+
+def years_of(rows: Sequence[WarningRow]) -> set[int]:
+    """Years of the images behind some warnings, from first flags to confirmations."""
+    days = (d for r in rows for d in (r.first_flag_date, r.issued_at, r.confirmed_at))
+    return {day.year for day in days if day is not None}

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 
 from curupira.errors import ConfigError
 from curupira.pipelines.review import MissingError
-from curupira.serve.filters import box_of, fields, geojson, interval, withheld_columns
+from curupira.serve.filters import box_of, fields, geojson, interval, withheld_columns, years_of
 from curupira.serve.routes.warning import visible
 from curupira.serve.site import Asking, Person, Site, SiteHere
 from curupira.store import edit as edits
@@ -67,11 +67,12 @@ def _link(request: Request, path: str, rel: str, kind: str, title: str = "") -> 
 
 @router.get("")
 @router.get("/", include_in_schema=False)
-def landing(request: Request, site: SiteHere) -> dict[str, Any]:
+def landing(request: Request, site: SiteHere, person: Asking) -> dict[str, Any]:
     """Landing page."""
     return {
         "title": site.workspace.monitor.area.name or "Curupira",
         "description": "Forest-disturbance warnings from Sentinel-1",
+        "attribution": site.workspace.attribution(m.year for m in _span(site, person)),
         "links": [
             _link(request, "/ogc", "self", "application/json", "this document"),
             _link(request, "/ogc/api", "service-desc", OPENAPI, "API definition"),
@@ -109,15 +110,14 @@ def collection(request: Request, site: SiteHere, person: Asking) -> dict[str, An
 
 
 def _collection(request: Request, site: Site, person: Person) -> dict[str, Any]:
-    hidden = site.hidden(person)
-    with site.store.reading() as session:
-        times = searches.span(session, Search(hidden=hidden))
-    span = [None, None] if times is None else [_stamp(moment) for moment in times]
+    times = _span(site, person)
+    span = [_stamp(moment) for moment in times] if times else [None, None]
     base = "/ogc/collections/warning"
     return {
         "id": "warning",
         "title": "Warnings",
         "description": "Forest-disturbance warnings; `datetime` is the time of issue",
+        "attribution": site.workspace.attribution(m.year for m in times),
         "itemType": "feature",
         "crs": [CRS84],
         "extent": {
@@ -198,6 +198,7 @@ def items(
         "timeStamp": _stamp(site.now()),
         "numberMatched": total,
         "numberReturned": len(rows),
+        "attribution": site.workspace.attribution(years_of(rows)),
     }
     return JSONResponse(document, media_type=GEO)
 
@@ -208,10 +209,11 @@ def item(request: Request, site: SiteHere, person: Asking, feature_id: str) -> R
     row = visible(site, person, feature_id)
     base = "/ogc/collections/warning"
     document = _feature(row, site, person) | {
+        "attribution": site.workspace.attribution(years_of([row])),
         "links": [
             _link(request, f"{base}/items/{row.warning_id}", "self", GEO),
             _link(request, base, "collection", "application/json"),
-        ]
+        ],
     }
     return JSONResponse(document, media_type=GEO)
 
@@ -234,6 +236,12 @@ def _feature(row: WarningRow, site: Site, person: Person) -> dict[str, Any]:
         "geometry": geojson(row.geom),
         "properties": properties | {k: v for k, v in overlays.items() if k not in properties},
     }
+
+
+def _span(site: Site, person: Person) -> tuple[datetime, ...]:
+    """First and last time of issue of what somebody may see."""
+    with site.store.reading() as session:
+        return searches.span(session, Search(hidden=site.hidden(person))) or ()
 
 
 def _exact(request: Request, site: Site, person: Person) -> tuple[tuple[str, str], ...]:

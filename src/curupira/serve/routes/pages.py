@@ -15,7 +15,7 @@ from curupira import logs
 from curupira.errors import CurupiraError
 from curupira.pipelines.optical import chip_outline
 from curupira.pipelines.review import MissingError
-from curupira.serve.filters import fields
+from curupira.serve.filters import fields, years_of
 from curupira.serve.routes.auth import told
 from curupira.serve.routes.dashboard import config
 from curupira.serve.routes.optical import chosen, offered
@@ -93,7 +93,7 @@ def dossier(
             verdict=None if seen["verdict"] is None else words[f"verdict.{seen['verdict']}"],
             pictures=site.viewer.closeups(row),
             optical=_optical(site, row),
-            attribution=site.workspace.attribution([row.first_flag_date.year]),
+            attribution=site.workspace.attribution(years_of([row])),
         )
     )
     return HTMLResponse(text)
