@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import date
 from typing import cast
 
@@ -16,7 +16,13 @@ from curupira.detect.baseline import Baseline, baselines, one_baseline
 from curupira.detect.confirm import confidence
 from curupira.detect.core import Stack
 from curupira.detect.evidence import accumulate, distance_prior, evidence_confidence
-from curupira.detect.exceedance import MAX_ALERTS, NO_FLAG, Exceedance, exceedance
+from curupira.detect.exceedance import (
+    NO_FLAG,
+    Exceedance,
+    exceedance,
+    joined,
+    nothing_observed,
+)
 from curupira.detect.frozen import frozen_baseline
 from curupira.detect.params import DetectParams
 from curupira.detect.periods import days_since_2020, in_place, periods
@@ -120,33 +126,64 @@ def block_layers(
 
     Notes
     -----
-    method.md 1A. With ``orbits = "all"`` every orbit has its own season, filters and reference
-    level; per pixel the counts add up, the earliest and latest flag and the largest excess are
-    kept, and ``reference_db`` is that of the orbit with the largest excess. An orbit without
-    enough learning images adds nothing. With ``season_order = "after"`` the detection images are
-    filtered first (the Quegan-Yu factor still over all images); the season is then fitted to, and
-    taken out of, the unfiltered learning and the filtered detection images together.
+    method.md 1A.
     """
     whole = Window(0, block.vh.shape[1], 0, block.vh.shape[2])
     inner = inner or whole
     # Only the local anomaly looks at all of the halo: what comes after it is done for less.
     near = inner.grow(params.halo - params.screen.reach, whole)
-    shape, place = near.shape, (..., *near.slices)
+    place = (..., *near.slices)
     distance_m = None if distance_m is None else distance_m[place]
     forest = None if forest is None else forest[place]
     frozen = None if frozen is None else frozen[place]
-    drop = np.broadcast_to(threshold_db(distance_m, params.threshold), shape)
-    reference = np.full(shape, np.nan, dtype=np.float32)
-    found = Exceedance(
-        n_alerts=np.full(shape, NOT_OBSERVED, dtype=np.uint8),
-        first_flag_days=np.full(shape, NO_FLAG, dtype=np.int32),
-        last_flag_days=np.full(shape, NO_FLAG, dtype=np.int32),
-        excess_db=np.full(shape, np.nan, dtype=np.float32),
-    )
-    said: list[tuple[npt.NDArray[np.int32], FloatArray]] = []
-    views: list[tuple[Deviation, npt.NDArray[np.int32], bool]] = []
+    drop = np.broadcast_to(threshold_db(distance_m, params.threshold), near.shape)
+    compared = _compared(block, on, params, near, drop, frozen)
+    found, score = _judged(compared, distance_m, forest, params)
+    return Layers(
+        n_alerts=found.n_alerts,
+        first_flag_days=found.first_flag_days,
+        last_flag_days=found.last_flag_days,
+        excess_db=found.excess_db,
+        reference_db=compared.reference_db,
+        threshold_db=np.array(drop),
+        confidence=score,
+    ).crop(inner.relative_to(near))
+
+
+@dataclass(slots=True)
+class _Compared:
+    """All orbits of a window against their own past.
+
+    ``said``: days and log ratios of each orbit's images. ``views``: what a search for shadow needs
+    of each, and whether the radar looked east.
+    """
+
+    found: Exceedance
+    reference_db: FloatArray
+    said: list[tuple[npt.NDArray[np.int32], FloatArray]] = field(default_factory=list)
+    views: list[tuple[Deviation, npt.NDArray[np.int32], bool]] = field(default_factory=list)
+
+
+def _compared(
+    block: StackBlock,
+    on: date,
+    params: DetectParams,
+    near: Window,
+    drop_db: FloatArray,
+    frozen: FloatArray | None,
+) -> _Compared:
+    """Compare the images of a window, orbit by orbit.
+
+    With ``orbits = "all"`` every orbit has its own season, filters and reference level; per pixel
+    the counts add up, the earliest and latest flag and the largest excess are kept, and
+    ``reference_db`` is that of the orbit with the largest excess. An orbit without enough learning
+    images adds nothing. With ``season_order = "after"`` the detection images are filtered first
+    (the Quegan-Yu factor still over all images); the season is then fitted to, and taken out of,
+    the unfiltered learning and the filtered detection images together.
+    """
+    both = _Compared(nothing_observed(near.shape), np.full(near.shape, np.nan, dtype=np.float32))
     for images, learning in _sets(block, on, params, frozen is not None):
-        lia = None if block.lia_deg is None else block.lia_deg[images][place]
+        lia = None if block.lia_deg is None else block.lia_deg[images][(..., *near.slices)]
         vh = _screened(block.vh[in_place(images)], block, learning, near, params)
         times = block.times[images]
         if frozen is None:
@@ -154,29 +191,33 @@ def block_layers(
         else:
             part = frozen_baseline(cast(FloatArray, vh), times, lia, frozen, params)
         days = days_since_2020(times[~learning])
-        other = exceedance(part.db, part.reference_db, drop, days)
-        reference, found = _merge(reference, found, part.reference_db, other)
+        other = exceedance(part.db, part.reference_db, drop_db, days)
+        both.reference_db, both.found = joined(
+            both.reference_db, both.found, part.reference_db, other
+        )
         if part.ratio is not None:
-            said.append((days, _with_vv(part, block, images, learning, lia, near, params)))
+            both.said.append((days, _with_vv(part, block, images, learning, lia, near, params)))
             if params.shadow.shadow == "reconstructed" and block.looks_east is not None:
-                views.append((_deviation(part), days, bool(block.looks_east[images[0]])))
-    score = confidence(found.n_alerts)
+                both.views.append((_deviation(part), days, bool(block.looks_east[images[0]])))
+    return both
+
+
+def _judged(
+    compared: _Compared,
+    distance_m: npt.NDArray[np.floating] | None,
+    forest: BoolArray | None,
+    params: DetectParams,
+) -> tuple[Exceedance, FloatArray]:
+    """Flags and confidence by the preset's rule; outside of the forest nothing is observed."""
+    found, score = compared.found, confidence(compared.found.n_alerts)
     if params.evidence.evidence == "accumulated":
-        found, score = by_evidence(found, said, distance_m, params)
-    for view in views:
+        found, score = by_evidence(found, compared.said, distance_m, params)
+    for view in compared.views:
         found, score = reconstruct(found, score, *view, params.shadow)
     if forest is not None:
         found = _outside(found, ~forest)
         score = np.where(forest, score, np.float32(0))
-    return Layers(
-        n_alerts=found.n_alerts,
-        first_flag_days=found.first_flag_days,
-        last_flag_days=found.last_flag_days,
-        excess_db=found.excess_db,
-        reference_db=reference,
-        threshold_db=np.array(drop),
-        confidence=score,
-    ).crop(inner.relative_to(near))
+    return found, score
 
 
 def _sets(
@@ -257,31 +298,6 @@ def by_evidence(
         excess_db=found.excess_db,
     )
     return flags, evidence_confidence(sums.peak, params.evidence)
-
-
-def _merge(
-    level: FloatArray, found: Exceedance, other_level: FloatArray, other: Exceedance
-) -> tuple[FloatArray, Exceedance]:
-    """Join two orbits per pixel; of equals the earlier one in orbit order stays."""
-    unseen, other_unseen = found.n_alerts == NOT_OBSERVED, other.n_alerts == NOT_OBSERVED
-    count = np.where(unseen, 0, found.n_alerts).astype(np.int32)
-    count += np.where(other_unseen, 0, other.n_alerts)
-    alerts = np.where(unseen & other_unseen, NOT_OBSERVED, np.minimum(count, MAX_ALERTS))
-    # NO_FLAG is the smallest number: it loses a maximum by itself, and a minimum after a swap.
-    never = np.int32(np.iinfo(np.int32).max)
-    first = np.minimum(
-        np.where(found.first_flag_days == NO_FLAG, never, found.first_flag_days),
-        np.where(other.first_flag_days == NO_FLAG, never, other.first_flag_days),
-    )
-    stronger = (other.excess_db > found.excess_db) | (unseen & ~other_unseen)
-    stronger |= np.isnan(level) & unseen
-    merged = Exceedance(
-        n_alerts=alerts.astype(np.uint8),
-        first_flag_days=np.where(first == never, np.int32(NO_FLAG), first),
-        last_flag_days=np.maximum(found.last_flag_days, other.last_flag_days),
-        excess_db=np.fmax(found.excess_db, other.excess_db),
-    )
-    return np.where(stronger, other_level, level), merged
 
 
 def _outside(found: Exceedance, mask: BoolArray) -> Exceedance:

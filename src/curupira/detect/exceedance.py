@@ -76,6 +76,41 @@ def exceedance(
     )
 
 
+def nothing_observed(shape: tuple[int, int]) -> Exceedance:
+    """What no image says of ``(y, x)`` pixels."""
+    return Exceedance(
+        n_alerts=np.full(shape, NOT_OBSERVED, dtype=np.uint8),
+        first_flag_days=np.full(shape, NO_FLAG, dtype=np.int32),
+        last_flag_days=np.full(shape, NO_FLAG, dtype=np.int32),
+        excess_db=np.full(shape, np.nan, dtype=np.float32),
+    )
+
+
+def joined(
+    level: FloatArray, found: Exceedance, other_level: FloatArray, other: Exceedance
+) -> tuple[FloatArray, Exceedance]:
+    """Join two orbits per pixel; of equals the earlier one in orbit order stays."""
+    unseen, other_unseen = found.n_alerts == NOT_OBSERVED, other.n_alerts == NOT_OBSERVED
+    count = np.where(unseen, 0, found.n_alerts).astype(np.int32)
+    count += np.where(other_unseen, 0, other.n_alerts)
+    alerts = np.where(unseen & other_unseen, NOT_OBSERVED, np.minimum(count, MAX_ALERTS))
+    # NO_FLAG is the smallest number: it loses a maximum by itself, and a minimum after a swap.
+    never = np.int32(np.iinfo(np.int32).max)
+    first = np.minimum(
+        np.where(found.first_flag_days == NO_FLAG, never, found.first_flag_days),
+        np.where(other.first_flag_days == NO_FLAG, never, other.first_flag_days),
+    )
+    stronger = (other.excess_db > found.excess_db) | (unseen & ~other_unseen)
+    stronger |= np.isnan(level) & unseen
+    merged = Exceedance(
+        n_alerts=alerts.astype(np.uint8),
+        first_flag_days=np.where(first == never, np.int32(NO_FLAG), first),
+        last_flag_days=np.maximum(found.last_flag_days, other.last_flag_days),
+        excess_db=np.fmax(found.excess_db, other.excess_db),
+    )
+    return np.where(stronger, other_level, level), merged
+
+
 @kernel
 def _exceed(
     db: FloatArray,
