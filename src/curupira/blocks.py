@@ -69,16 +69,17 @@ class Window:
         )
 
 
-def split(window: Window, size: int, offset: int = 0) -> Iterator[Window]:
+def split(window: Window, size: int | tuple[int, int], offset: int = 0) -> Iterator[Window]:
     """Cut a window at ``offset`` pixels after whole multiples of ``size``; none if empty.
 
-    ``offset`` may be negative. No block is thinner than it: such a one belongs to its neighbour,
-    which is larger by so much.
+    ``size``: of a side, or of rows and columns. ``offset`` may be negative. No block is thinner
+    than it: such a one belongs to its neighbour, which is larger by so much.
     """
     if window.empty:
         return
-    rows = _cuts(window.y0, window.y1, size, offset)
-    columns = _cuts(window.x0, window.x1, size, offset)
+    down, across = (size, size) if isinstance(size, int) else size
+    rows = _cuts(window.y0, window.y1, down, offset)
+    columns = _cuts(window.x0, window.x1, across, offset)
     for y0, y1 in pairwise(rows):
         for x0, x1 in pairwise(columns):
             yield Window(y0, y1, x0, x1)

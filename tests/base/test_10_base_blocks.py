@@ -44,6 +44,14 @@ def test_blocks_cover_a_window_once(window, size):
     np.testing.assert_array_equal(count, expected)
 
 
+@given(windows(), st.integers(1, 17), st.integers(1, 17))
+def test_blocks_may_have_other_rows_than_columns(window, down, across):
+    rows = {(b.y0, b.y1) for b in split(window, down)}
+    columns = {(b.x0, b.x1) for b in split(window, across)}
+    blocks = [(b.y0, b.y1, b.x0, b.x1) for b in split(window, (down, across))]
+    assert blocks == [(*y, *x) for y in sorted(rows) for x in sorted(columns)]
+
+
 @given(windows(), st.integers(1, 17), st.integers(-6, 6))
 def test_shifted_blocks_begin_beside_a_multiple_and_are_no_slivers(window, size, offset):
     count = np.zeros((80, 80), int)

@@ -167,7 +167,18 @@ def test_small_areas_are_cut_so_that_all_have_work_and_tasks_of_dask_are_short(
     detector = replace(large[0], memory=900 * MEMORY, threads=threads, workers=workers)
     detector = replace(detector, on_dask=workers > threads)
     area = Window(0, side * CHUNK, 0, side * CHUNK)
-    assert region_size(detector, [], area) == chunks * CHUNK
+    assert region_size(detector, [], area) == (chunks * CHUNK, chunks * CHUNK)
+
+
+@pytest.mark.parametrize(("images", "down", "across"), [(30, 2, 2), (90, 1, 2), (180, 1, 1)])
+def test_tasks_of_dask_have_no_more_codes_than_take_a_second(
+    large: tuple[Detector, list[Acquisition]], images: int, down: int, across: int
+) -> None:
+    detector, known = large
+    detector = replace(detector, memory=900 * MEMORY, workers=2, on_dask=True)
+    stack = usable_images(known[:1], detector) * images
+    area = Window(0, 8500, 0, 12_500)
+    assert region_size(detector, stack, area) == (down * CHUNK, across * CHUNK)
 
 
 @pytest.mark.parametrize("preset", ["deter_r", "curupira"])
@@ -182,7 +193,8 @@ def test_the_parts_of_the_memory_add_up_to_it(
     images = usable_images(known[:10], replace(detector, preset=presets.load("deter_r"))) * 9
     area = Window(0, 8500, 0, 12_500)
     halo = 2 * detector.params.halo
-    side, tile = region_size(detector, images, area), tile_size(detector, len(images))
+    (side, across), tile = region_size(detector, images, area), tile_size(detector, len(images))
+    assert side == across
     codes = code_bytes(detector, images) * (side + halo) ** 2
     results = 2 * 32 * side**2
     stacks = 4 * planes_alive(detector, len(images)) * (tile + halo) ** 2

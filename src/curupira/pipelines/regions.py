@@ -20,11 +20,14 @@ COPIES, _COPIES_BY_ROWS = 4, 2.6
 _BLOCK_SHARE, _CACHE_SHARE = 1 / 4, 1 / 32
 #: Bytes a pixel of a block's results, and the results of a thread that wait to be written.
 _RESULT_BYTES, _RESULTS = 32, 2
-#: Regions are cut a halo's width before a chunk: one of n x n chunks with its halo touches
-#: (n + 1)^2 of them, not (n + 2)^2, and 2 n + 1 of these are mostly known from the regions above
-#: and to the left of it (`cube.chunks.Rims`). Where Dask hands regions out they are smaller: a
-#: worker that dies loses less.
-_TASK_CHUNKS = 2
+#: Chunks down and across of a region, the largest first. Regions are cut a halo's width before a
+#: chunk: one of n x n chunks with its halo touches (n + 1)^2 of them, not (n + 2)^2, and 2 n + 1 of
+#: these are mostly known from the regions above and to the left of it (`cube.chunks.Rims`).
+_REGIONS = [(n, n) for n in range(REGION_CHUNKS, 0, -1)]
+#: The same where Dask hands regions out, and how many codes one may have, halo apart: a second's
+#: work. A worker that dies loses less, and that no region's rim is at its neighbour's worker costs
+#: little as long as there are two chunks.
+_TASKS, _TASK_CODES = [(2, 2), (1, 2), (1, 1)], 50e6
 
 
 def cache_bytes(detector: Detector) -> int:
@@ -55,28 +58,31 @@ def regions(detector: Detector, images: Sequence[Image], area: Window) -> Iterat
     return split(area, region_size(detector, images, area), -detector.params.halo)
 
 
-def region_size(detector: Detector, images: Sequence[Image], area: Window) -> int:
-    """Side of a region such that all threads' codes and results fit into the rest.
+def region_size(detector: Detector, images: Sequence[Image], area: Window) -> tuple[int, int]:
+    """Rows and columns of a region such that all threads' codes and results fit into the rest.
 
-    Smaller, down to one chunk, where the area would not make two regions for each of several
-    workers.
+    Fewer, down to one chunk, where the area would not make two regions for each of several workers.
     """
     rest = (1 - _BLOCK_SHARE - _CACHE_SHARE) * detector.memory - rim_bytes(detector, images)
     budget, halo = rest / detector.threads, 2 * detector.params.halo
     codes, results = code_bytes(detector, images), _RESULTS * _RESULT_BYTES
-    chunks = _TASK_CHUNKS if detector.on_dask else REGION_CHUNKS
-    while chunks and _bytes(chunks * CHUNK, halo, codes, results) > budget:
-        chunks -= 1
-    if not chunks:
+    shapes = [(down * CHUNK, across * CHUNK) for down, across in _shapes(detector, codes)]
+    fitting = [
+        s for s in shapes if codes * (s[0] + halo) * (s[1] + halo) + results * s[0] * s[1] <= budget
+    ]
+    if not fitting:
         tile = tile_size(detector, len(images))
         side = int((budget / (codes + results)) ** 0.5) - halo
-        return max(side // tile, 1) * tile
-    rows, columns = area.shape
+        side = max(side // tile, 1) * tile
+        return side, side
     wanted = 2 * detector.workers if detector.workers > 1 else 0
-    while chunks > 1 and rows * columns < wanted * (chunks * CHUNK) ** 2:
-        chunks -= 1
-    return chunks * CHUNK
+    enough = (s for s in fitting if area.shape[0] * area.shape[1] >= wanted * s[0] * s[1])
+    return next(enough, fitting[-1])
 
 
-def _bytes(side: int, halo: int, codes: int, results: int) -> int:
-    return codes * (side + halo) ** 2 + results * side**2
+def _shapes(detector: Detector, codes: int) -> list[tuple[int, int]]:
+    """Chunks down and across that a region may have, by its bytes of codes a pixel."""
+    if not detector.on_dask:
+        return _REGIONS
+    most = _TASK_CODES * 2 / CHUNK**2
+    return [(n, m) for n, m in _TASKS if n * m * codes <= most] or _TASKS[-1:]
