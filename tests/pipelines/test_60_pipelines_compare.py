@@ -130,6 +130,22 @@ def test_command_writes_json_and_page(tmp_path, district, ours):
     assert "first or only ours" in done.output
 
 
+def test_no_day_in_common_is_said(tmp_path, district, ours):
+    reference = tmp_path / "theirs.geojson"
+    export(later(ours, -3000), reference, "deter_r")
+    call = ["compare", "-w", str(district), "--reference", str(reference)]
+    done = CliRunner().invoke(app, call)
+    assert done.exit_code == 0, done.output
+    assert done.output.strip() == (
+        "ours and theirs share no day: name the days with --since and --until"
+    )
+    wide = CliRunner().invoke(app, [*call, "--since", "2014-01-01", "--until", "2014-01-02"])
+    assert "median lead nothing to count" in wide.output
+    wrong = CliRunner().invoke(app, [*call, "--since", "2023-01-02", "--until", "2023-01-01"])
+    assert isinstance(wrong.exception, ConfigError)
+    assert "--since: 2023-01-02 is after 2023-01-01" in str(wrong.exception)
+
+
 def test_what_cannot_be_compared_is_named(tmp_path, workspace, ours):
     with pytest.raises(ConfigError, match="no such file"):
         measure(workspace, tmp_path / "none.gpkg")

@@ -1,12 +1,14 @@
 """Figures of an accuracy assessment: what is drawn is what was measured."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from curupira.report.accuracy import side_by_side, words
 from curupira.report.accuracy_figures import frontier_figure, outlines_figure, with_nines
 
 
@@ -44,3 +46,46 @@ def test_every_true_warning_is_in_the_histogram_of_outlines() -> None:
     assert sum(bar.get_height() for bar in left.patches) == 5
     assert left.lines[0].get_xdata()[0] == 0.5
     assert "No true warning" in [text.get_text() for text in right.texts]
+
+
+def estimate(value: float | None, low: float | None, high: float | None, n: int) -> dict[str, Any]:
+    return {"value": value, "low": low, "high": high, "n": n}
+
+
+@pytest.mark.parametrize(
+    ("found", "unit", "text"),
+    [
+        (estimate(0.0, 0.0, 0.1287, 26), "%", "0.0 % (0.0 to 12.9)"),
+        (estimate(0.335, None, None, 1), "%", "33.5 % (too few for an interval)"),
+        (estimate(28.0, 16.0, None, 5), "days", "28.0 days (16.0 or more)"),
+        (estimate(28.0, None, 40.0, 5), "", "28.0 (up to 40.0)"),
+        (estimate(None, None, None, 24), "days", "not reached (n = 24)"),
+        (estimate(None, None, None, 0), "%", "nothing to count"),
+    ],
+)
+def test_estimates_read_well_where_a_value_or_an_interval_is_missing(
+    found: dict[str, Any], unit: str, text: str
+) -> None:
+    assert words(found, unit=unit) == text
+
+
+def test_presets_side_by_side_say_what_there_is_not() -> None:
+    whole, none = estimate(0.5, 0.25, 0.75, 8), estimate(None, None, None, 0)
+    delay = {"median": estimate(30.0, 24.0, None, 8)}
+    document = {
+        "preset": "own",
+        **dict.fromkeys(("ua_count", "pa_all_count"), whole),
+        "pa_count": none,
+        "delay_from_event_days": delay,
+        "delay_days": {"median": estimate(None, None, None, 8)},
+        "false_per_1000km2_month": {"confirmed": estimate(0.0, 0.0, 5.0, 0)},
+    }
+    table = side_by_side([document])
+    assert [row[1] for row in table.rows] == [
+        "50 (25 to 75; n = 8)",
+        "50 (25 to 75; n = 8)",
+        "nothing to count",
+        "30 (24 or more; n = 8)",
+        "not reached (n = 8)",
+        "0.0 (0.0 to 5.0; n = 0)",
+    ]

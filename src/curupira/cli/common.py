@@ -94,6 +94,14 @@ def parse_date(text: str | None, option: str) -> date | None:
     return day
 
 
+def parse_span(since: str | None, until: str | None) -> tuple[date | None, date | None]:
+    """Read ``--since`` and ``--until``; refused as by ``parse_date``, and in the wrong order."""
+    first, last = parse_date(since, "--since"), parse_date(until, "--until")
+    if first is not None and last is not None and first > last:
+        raise ConfigError(f"{first} is after {last}", where="--since", remedy="exchange them")
+    return first, last
+
+
 @contextmanager
 def progress() -> Iterator[Report]:
     """Yield ``report(done, total, text)``: a bar on a terminal, plain lines otherwise."""

@@ -13,7 +13,7 @@ from curupira.cli.common import (
     QuietOption,
     VerboseOption,
     WorkspaceOption,
-    parse_date,
+    parse_span,
     say,
 )
 from curupira.errors import ConfigError
@@ -81,10 +81,11 @@ def _options(
         raise ConfigError(f"no day {day!r}", where="--day", remedy=f"one of {', '.join(OurDay)}")
     if code not in CODES:
         raise ConfigError(f"no code {code!r}", where="--code", remedy=f"one of {', '.join(CODES)}")
+    first, last = parse_span(since, until)
     return Options(
         day=OurDay(day),
-        since=parse_date(since, "--since"),
-        until=parse_date(until, "--until"),
+        since=first,
+        until=last,
         window_days=window_days,
         date_field=date_field,
         code=CODES[code],

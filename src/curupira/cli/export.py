@@ -15,7 +15,7 @@ from curupira.cli.common import (
     VerboseOption,
     WorkspaceOption,
     counted,
-    parse_date,
+    parse_span,
     say,
 )
 from curupira.codes import Status
@@ -147,9 +147,7 @@ def _warnings(
     from curupira.store import edit as edits
     from curupira.store import warning as warnings
 
-    first, last = parse_date(since, "--since"), parse_date(until, "--until")
-    if first is not None and last is not None and first > last:
-        raise ConfigError(f"{first} is after {last}", where="--since", remedy="exchange them")
+    first, last = parse_span(since, until)
     wanted, box = parse_status(status), parse_box(bbox)
     opened = Workspace.open(workspace)
     with (

@@ -17,6 +17,7 @@ from curupira.cli.common import (
     err,
     out,
     parse_date,
+    parse_span,
     progress,
     say,
 )
@@ -94,12 +95,9 @@ def _days(
             remedy="give one or the other",
         )
     if date is not None:
-        first = last = parse_date(date, "--date")
-    else:
-        first, last = parse_date(since, "--since"), parse_date(until, "--until")
-    if first is not None and last is not None and first > last:
-        raise ConfigError(f"{first} is after {last}", where="--since", remedy="exchange them")
-    return first, last
+        day = parse_date(date, "--date")
+        return day, day
+    return parse_span(since, until)
 
 
 def _say_outcome(opened: Workspace, summary: daily.RunSummary) -> None:

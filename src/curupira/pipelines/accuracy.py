@@ -219,17 +219,16 @@ def in_words(found: Accuracy) -> list[str]:
     document = found.document()
     false = document["false_per_1000km2_month"]
     lines = [
-        f"{found.events} events, {found.warnings} confirmed warnings of {found.min_area_ha:g} ha "
-        f"or more; preset {found.watch.preset}",
+        f"events {found.events}, confirmed warnings {found.warnings}, each of "
+        f"{found.min_area_ha:g} ha or more; preset {found.watch.preset}",
     ]
-    lines += [f"  {label}: {words(document[key], percent=True)}" for key, label in SHARES.items()]
+    lines += [f"  {label}: {words(document[key], unit='%')}" for key, label in SHARES.items()]
     lines += [
-        f"  Delay from {what}, median: {words(document[key]['median'], percent=False, digits=0)}"
-        f" days"
+        f"  Delay from {what}, median: {words(document[key]['median'], unit='days', digits=0)}"
         for key, what in (("delay_days", "visible"), ("delay_from_event_days", "start"))
     ]
     lines += [
-        f"  False {name} per 1000 km2 and month: {words(false[name], percent=False, digits=2)}"
+        f"  False {name} per 1000 km2 and month: {words(false[name], digits=2)}"
         for name in ("confirmed", "preliminary")
     ]
     missed = [f"{name} {e.value:.0%}" for name, e in found.missed_by_cause.items() if e.value]

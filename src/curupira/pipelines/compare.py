@@ -150,16 +150,18 @@ def _lead_document(lead: Lead) -> dict[str, Any]:
 
 def in_words(found: Comparison) -> list[str]:
     """The comparison in a few lines."""
+    if found.since > found.until:
+        return ["ours and theirs share no day: name the days with --since and --until"]
     return [
         f"{found.since} to {found.until}, matches within {found.window_days} days",
         f"ours:   {_side_words(found.ours)}",
         f"theirs: {_side_words(found.theirs)}",
         f"we were first {found.lead.first}, on the same day {found.lead.same_day}, "
-        f"later {found.lead.later}; lead {_estimate(found.lead.lead_days)} days (median)",
-        f"first or only ours: {_estimate(found.lead.first_or_only, 100)} % of our warnings, "
-        f"{_estimate(found.lead.first_or_only_area, 100)} % of their area",
-        f"November to March: {_estimate(found.lead_cloudy.first_or_only, 100)} % "
-        f"of {found.lead_cloudy.warnings} warnings",
+        f"later {found.lead.later}; median lead {_estimate(found.lead.lead_days, unit=' days')}",
+        f"first or only ours: of our warnings {_estimate(found.lead.first_or_only, 100, ' %')}, "
+        f"of their area {_estimate(found.lead.first_or_only_area, 100, ' %')}",
+        f"November to March: of {found.lead_cloudy.warnings} warnings "
+        f"{_estimate(found.lead_cloudy.first_or_only, 100, ' %')}",
     ]
 
 
@@ -170,12 +172,12 @@ def _side_words(side: Side) -> str:
     )
 
 
-def _estimate(e: Estimate, factor: float = 1.0) -> str:
+def _estimate(e: Estimate, factor: float = 1.0, unit: str = "") -> str:
     if e.value is None:
-        return "-"
+        return "nothing to count"
     if e.low is None or e.high is None:
-        return f"{e.value * factor:.1f}"
-    return f"{e.value * factor:.1f} [{e.low * factor:.1f}, {e.high * factor:.1f}]"
+        return f"{e.value * factor:.1f}{unit}"
+    return f"{e.value * factor:.1f}{unit} [{e.low * factor:.1f}, {e.high * factor:.1f}]"
 
 
 def page(found: Comparison, reference: str, opened: Workspace) -> str:

@@ -52,7 +52,8 @@ JUDGED_HA = 0.4
 MEANING = (
     "User's accuracy is the share of the confirmed warnings that meet a true disturbance; "
     "producer's accuracy is the share of the true disturbances confirmed within 60 days of their "
-    "start, or, of those that the radar can see, of becoming visible.",
+    "start, or, of those that the radar can see, of becoming visible. What is confirmed later "
+    "counts as not found: a slow preset can find nothing and yet have true warnings.",
     "So few events in one invented district leave wide intervals: docs/accuracy.md has many "
     "districts, real series, and what neither can show.",
 )

@@ -19,7 +19,7 @@ from curupira.report.accuracy_figures import (
 )
 from curupira.report.sheet import SheetFigure, SheetSection
 from curupira.report.style import BLUE, ORANGE
-from curupira.report.tables import NONE, Table, number
+from curupira.report.tables import Table, number
 
 #: Scores that are shares, with the words for them, in the order of the table.
 SHARES = {
@@ -111,7 +111,7 @@ def side_by_side(found: Sequence[Mapping[str, Any]]) -> Table:
     )
     return Table(
         "In brackets 95 % intervals and the number of warnings, events or (last row) false "
-        f"warnings; {NONE} not reached",
+        "warnings",
         ("", *(str(f["preset"]) for f in found)),
         tuple(rows),
         (False, *(True for _ in found)),
@@ -120,42 +120,52 @@ def side_by_side(found: Sequence[Mapping[str, Any]]) -> Table:
 
 def _counted(estimate: Mapping[str, Any], factor: float, digits: int) -> str:
     """Value, interval and number of an estimate."""
-    value, low, high = (
-        NONE if estimate[k] is None else number(estimate[k] * factor, digits)
-        for k in ("value", "low", "high")
+    if estimate["value"] is None:
+        return _silence(estimate)
+    value = number(estimate["value"] * factor, digits)
+    return f"{value} ({_interval(estimate, factor, digits)}; n = {estimate['n']})"
+
+
+def _silence(estimate: Mapping[str, Any]) -> str:
+    """Why an estimate has no value."""
+    return f"not reached (n = {estimate['n']})" if estimate["n"] else "nothing to count"
+
+
+def _interval(estimate: Mapping[str, Any], factor: float, digits: int) -> str:
+    low, high = (
+        None if estimate[k] is None else number(estimate[k] * factor, digits)
+        for k in ("low", "high")
     )
-    return f"{value} ({low} to {high}; n = {estimate['n']})"
+    if low is None:
+        return "too few for an interval" if high is None else f"up to {high}"
+    return f"{low} or more" if high is None else f"{low} to {high}"
 
 
 def _drawn(heading: str, figure: Figure, alt: str) -> SheetSection:
     return SheetSection(heading, figures=(SheetFigure(figure, alt),))
 
 
-def words(estimate: Mapping[str, Any], *, percent: bool, digits: int = 1) -> str:
-    """An estimate with its interval, as text."""
+def words(estimate: Mapping[str, Any], *, unit: str = "", digits: int = 1) -> str:
+    """An estimate with its interval, as text; a share is told in its unit ``%``."""
     if estimate["value"] is None:
-        return NONE
-    factor, unit = (100.0, " %") if percent else (1.0, "")
-    low, high = (
-        NONE if estimate[k] is None else number(estimate[k] * factor, digits)
-        for k in ("low", "high")
-    )
-    return f"{number(estimate['value'] * factor, digits)}{unit} ({low} to {high})"
+        return _silence(estimate)
+    factor = 100.0 if unit == "%" else 1.0
+    value = f"{number(estimate['value'] * factor, digits)} {unit}".strip()
+    return f"{value} ({_interval(estimate, factor, digits)})"
 
 
 def _scores(found: Mapping[str, Any]) -> Table:
     rows = [
-        (label, words(found[key], percent=True), str(found[key]["n"]))
-        for key, label in SHARES.items()
+        (label, words(found[key], unit="%"), str(found[key]["n"])) for key, label in SHARES.items()
     ]
     rows += [
-        (f"Warned within {d} days of the start", words(e, percent=True), str(e["n"]))
+        (f"Warned within {d} days of the start", words(e, unit="%"), str(e["n"]))
         for d, e in found["warned_by_days"].items()
     ]
     rows += [
         (
             f"False {name} warnings per 1000 km2 and month",
-            words(found["false_per_1000km2_month"][name], percent=False, digits=2),
+            words(found["false_per_1000km2_month"][name], digits=2),
             str(found["false_per_1000km2_month"][name]["n"]),
         )
         for name in ("confirmed", "preliminary")
@@ -165,12 +175,12 @@ def _scores(found: Mapping[str, Any]) -> Table:
 
 def _delays(found: Mapping[str, Any]) -> Table:
     rows = tuple(
-        (label, words(found[key][q], percent=False, digits=0), str(found[key][q]["n"]))
+        (label, words(found[key][q], digits=0), str(found[key][q]["n"]))
         for key, what in _DELAYS.items()
         for q, label in (("median", f"Median {what}"), ("p90", f"90 % {what}"))
     )
     return Table(
-        "Delay of the confirmed warning, days; a dash: not reached by the end",
+        "Delay of the confirmed warning, days; not reached: by the end of the watch",
         ("Delay", "Days", "Events"),
         rows,
         (False, True, True),
