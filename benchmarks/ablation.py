@@ -37,8 +37,9 @@ from curupira.detect.shadow import reconstruct
 from curupira.detect.threshold import threshold_db
 from curupira.detect.verify import Deviation, load_network, verified
 from curupira.pipelines.accuracy import read_truth
-from curupira.pipelines.images import looks_east, rasterise, read_block
+from curupira.pipelines.images import looks_east, rasterise
 from curupira.pipelines.masks import MONITORED
+from curupira.pipelines.reading import read_block
 from curupira.pipelines.sar_mask import SarMaskParams, wider
 from curupira.pipelines.simulate_truth import TRUTH
 from curupira.pipelines.usable import usable_images

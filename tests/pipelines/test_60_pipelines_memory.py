@@ -22,8 +22,9 @@ from curupira.cube.layout import CHUNK
 from curupira.detect.block import StackBlock, block_layers
 from curupira.grid import LONLAT, project
 from curupira.pipelines.corrections import Correction, corrected
-from curupira.pipelines.images import Detector, code_bytes, hold, read_block, rim_bytes
+from curupira.pipelines.images import Detector
 from curupira.pipelines.masks import MONITORED, ZONES, MaskSet
+from curupira.pipelines.reading import code_bytes, hold, read_block, rim_bytes
 from curupira.pipelines.regions import cache_bytes, planes_alive, region_size, tile_size
 from curupira.pipelines.usable import usable_images
 from curupira.pipelines.warn import Detection, Task, detect_acquisition, detect_region

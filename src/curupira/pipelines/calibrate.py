@@ -33,14 +33,9 @@ from curupira.errors import ConfigError, InputError
 from curupira.grid import SIRGAS_2000, project
 from curupira.pipelines import masks
 from curupira.pipelines.corrections import as_known
-from curupira.pipelines.images import (
-    Detector,
-    Image,
-    rasterise,
-    read_block,
-    track,
-)
+from curupira.pipelines.images import Detector, Image, rasterise, track
 from curupira.pipelines.masks import MONITORED
+from curupira.pipelines.reading import read_block
 from curupira.pipelines.regions import COPIES
 from curupira.pipelines.usable import usable_images
 from curupira.progress import Report, silent

@@ -26,16 +26,9 @@ from curupira.detect.baseline import baselines
 from curupira.detect.block import StackBlock
 from curupira.detect.frozen import PLANES, freeze
 from curupira.errors import StoreError
-from curupira.pipelines.images import (
-    Detector,
-    Image,
-    bounding_window,
-    footprint,
-    hold,
-    read_block,
-    track,
-)
+from curupira.pipelines.images import Detector, Image, bounding_window, footprint, track
 from curupira.pipelines.masks import MONITORED
+from curupira.pipelines.reading import hold, read_block
 from curupira.pipelines.regions import regions, tile_size
 from curupira.pipelines.usable import usable_images
 from curupira.records import Acquisition

@@ -1,12 +1,12 @@
-"""The images that one acquisition is compared with: which they are, and reading them by blocks."""
+"""The images that one acquisition is compared with: which they are, and where they lie."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from typing import Any
@@ -21,11 +21,8 @@ from shapely.geometry.base import BaseGeometry
 from curupira.blocks import Window, parse_memory, workers_of
 from curupira.codes import OrbitState
 from curupira.config import Workspace
-from curupira.cube.layout import CHUNK
 from curupira.cube.reader import CubeReader
 from curupira.detect.baseline import baselines
-from curupira.detect.block import StackBlock
-from curupira.detect.geometry import angle_mask
 from curupira.detect.params import DetectParams
 from curupira.detect.periods import Periods, periods
 from curupira.errors import InputError
@@ -37,13 +34,6 @@ from curupira.sources.rain import DailyRain
 from curupira.units import naive_utc
 from curupira.vectorise.match import as_multipolygon
 
-#: float32, or codes of the cube (uint16).
-Values = npt.NDArray[Any]
-
-#: Most of the memory that rims of read regions may take, which neighbouring regions begin with.
-_RIM_SHARE = 3 / 16
-#: Side of a region in chunks of the cube.
-REGION_CHUNKS = 4
 #: Beyond any orbit's number.
 _OF_SENSOR = 1000
 
@@ -162,7 +152,7 @@ def season_refusal(
     None where they can, where no fit is wanted, or where too few learning images are there at all.
     """
     try:
-        for _ in baselines(_times(images), _orbits(images), acquisition.day, params):
+        for _ in baselines(times_of(images), baseline_orbits(images), acquisition.day, params):
             pass
     except InputError as error:
         return error
@@ -175,13 +165,15 @@ def has_baseline(
     """Whether there are images enough to compare an acquisition with."""
     try:
         return any(
-            True for _ in baselines(_times(images), _orbits(images), acquisition.day, params)
+            True
+            for _ in baselines(times_of(images), baseline_orbits(images), acquisition.day, params)
         )
     except InputError:
         return False
 
 
-def _times(images: Sequence[Acquisition]) -> npt.NDArray[np.datetime64]:
+def times_of(images: Sequence[Acquisition]) -> npt.NDArray[np.datetime64]:
+    """Times of acquisitions, naive UTC."""
     return np.array([naive_utc(a.acquired) for a in images], dtype="datetime64[ns]")
 
 
@@ -190,7 +182,7 @@ def looks_east(acquisition: Acquisition) -> bool:
     return acquisition.scenes[0].orbit_state is OrbitState.ASCENDING
 
 
-def _orbits(images: Sequence[Acquisition]) -> npt.NDArray[np.int32]:
+def baseline_orbits(images: Sequence[Acquisition]) -> npt.NDArray[np.int32]:
     """A number for each baseline: the relative orbit, told apart between sensors."""
     sensors = sorted({a.sensor for a in images})
     numbers = [a.relative_orbit + _OF_SENSOR * sensors.index(a.sensor) for a in images]
@@ -200,148 +192,6 @@ def _orbits(images: Sequence[Acquisition]) -> npt.NDArray[np.int32]:
 def track(acquisition: Acquisition) -> tuple[str, int]:
     """Sensor and relative orbit: acquisitions of one track are compared with each other."""
     return acquisition.sensor, acquisition.relative_orbit
-
-
-def hold(detector: Detector, images: Sequence[Image], window: Window) -> Detector:
-    """The detector, with all that ``read_block`` reads within a window in memory, undecoded."""
-    wanted = {
-        (scene.relative_orbit, scene.scene_id, band): around.intersect(window)
-        for image in images
-        for scene, around, _ in _views(image)
-        for band in scene.assets
-        if band != "vv" or detector.params.needs_vv
-    }
-    rim, most = 2 * detector.params.halo, rim_bytes(detector, images)
-    return replace(detector, reader=detector.reader.holding(wanted, rim=rim, most=most))
-
-
-def code_bytes(detector: Detector, images: Sequence[Image]) -> int:
-    """Bytes of a pixel of all images as the cube has them."""
-    bands = max((len(s.assets) for i in images for s in i.acquisition.scenes), default=1)
-    return 2 * bands * len(images)
-
-
-def rim_bytes(detector: Detector, images: Sequence[Image]) -> int:
-    """Bytes of the rims that ``hold`` keeps: of a row of regions, and of those under way.
-
-    At most `_RIM_SHARE` of the memory; with less than they need, chunks are read again.
-    """
-    width = max((w.x1 - w.x0 for i in images for w in i.windows), default=0)
-    length = width + (detector.threads + 1) * REGION_CHUNKS * CHUNK
-    needed = code_bytes(detector, images) * 2 * detector.params.halo * length
-    return min(needed, int(detector.memory * _RIM_SHARE))
-
-
-def read_block(
-    detector: Detector, images: Sequence[Image], window: Window, *, codes: bool = False
-) -> StackBlock:
-    """Read the stack of a window; of one pass, a later slice fills the gaps of an earlier one.
-
-    With ``codes`` power stays as the cube has it, two bytes a pixel: no copy in float is made.
-    """
-    shape = (len(images), *window.shape)
-    names = ("vh", "vv") if detector.params.needs_vv else ("vh",)
-    power = np.uint16 if codes else np.float32
-    stacks: dict[str, Values] = {name: np.empty(shape, dtype=power) for name in names}
-    near = [s for i in images for s, around, _ in _views(i) if not around.intersect(window).empty]
-    if any("lia" in scene.assets for scene in near):
-        stacks["lia"] = np.empty(shape, dtype=np.float32)
-    for k, image in enumerate(images):
-        _read_image(detector, image, window, {name: stack[k] for name, stack in stacks.items()})
-    return StackBlock(
-        vh=stacks["vh"],
-        times=_times([i.acquisition for i in images]),
-        vv=stacks.get("vv"),
-        lia_deg=stacks.get("lia"),
-        orbit=_orbits([i.acquisition for i in images]),
-        looks_east=np.array([looks_east(i.acquisition) for i in images]),
-        origin=(window.y0, window.x0),
-    )
-
-
-def read_vh(detector: Detector, image: Image, window: Window, out: Values) -> None:
-    """Fill a window with the VH of one acquisition; what no scene shows is missing."""
-    _read_image(detector, image, window, {"vh": out})
-
-
-def _views(image: Image) -> Iterator[tuple[Scene, Window, BaseGeometry | None]]:
-    return zip(image.acquisition.scenes, image.windows, image.usable, strict=True)
-
-
-def _read_image(
-    detector: Detector, image: Image, window: Window, out: Mapping[str, Values]
-) -> None:
-    """Fill the bands of one acquisition; what no scene shows is NaN, or code 0."""
-    blank = True
-    for scene, around, usable in _views(image):
-        part = around.intersect(window)
-        good = False if part.empty else _good_pixels(detector, scene, usable, part)
-        if good is False:
-            continue
-        if image.dry and detector.rain is not None:
-            day = image.acquisition.day
-            good = good & ~detector.rain.falls(day, detector.grid[part.slices])
-        if blank and part == window and (good is True or good.all()):
-            # Most blocks of most images: all of it, and nothing to look for first.
-            for name, values in out.items():
-                if name == "vh" or name in scene.assets:
-                    values[:] = _read(detector, scene, name, part, values.dtype)
-                else:
-                    values.fill(_missing(values.dtype))
-            blank = False
-            continue
-        if blank:
-            _clear(out)
-            blank = False
-        place = part.relative_to(window).slices
-        vh = out["vh"][place]
-        gaps = good & (vh == 0 if vh.dtype == np.uint16 else np.isnan(vh))
-        for name in out if gaps.any() else ():
-            if name == "vh" or name in scene.assets:
-                values = _read(detector, scene, name, part, out[name].dtype)
-                np.copyto(out[name][place], values, where=gaps)
-    if blank:
-        _clear(out)
-
-
-def _read(detector: Detector, scene: Scene, name: str, part: Window, kind: np.dtype[Any]) -> Values:
-    """One band of a scene as the cube's codes, or decoded."""
-    read = detector.reader.read_codes if kind == np.uint16 else detector.reader.read
-    return read(scene.relative_orbit, scene.scene_id, name, part)
-
-
-def _missing(kind: np.dtype[Any]) -> float:
-    return 0 if kind == np.uint16 else np.nan
-
-
-def _clear(out: Mapping[str, Values]) -> None:
-    for values in out.values():
-        values.fill(_missing(values.dtype))
-
-
-def _good_pixels(
-    detector: Detector, scene: Scene, usable: BaseGeometry | None, part: Window
-) -> npt.NDArray[np.bool_] | bool:
-    """Which pixels of a window a scene may be used in; True: all, False: not one."""
-    angles = "angle" in scene.assets
-    good: npt.NDArray[np.bool_] | bool = within_angles(detector, scene, part) if angles else True
-    if usable is None:
-        return good
-    affine = detector.grid.affine
-    (west, north), (east, south) = affine * (part.x0, part.y0), affine * (part.x1, part.y1)
-    outline = shapely.box(west, south, east, north)
-    if not usable.intersects(outline):
-        return False
-    # Burning a polygon costs as much as detecting; most blocks lie within.
-    return good if usable.covers(outline) else good & rasterise([usable], detector.grid, part)
-
-
-def within_angles(detector: Detector, scene: Scene, window: Window) -> npt.NDArray[np.bool_]:
-    """Where a scene's ellipsoid incidence angle, if it has one, lies within the limits."""
-    if "angle" not in scene.assets:
-        return np.ones(window.shape, dtype=bool)
-    angle = detector.reader.read(scene.relative_orbit, scene.scene_id, "angle", window)
-    return angle_mask(angle, detector.params.geometry)
 
 
 def footprint(acquisition: Acquisition, grid: GeoBox) -> BaseGeometry:

@@ -18,16 +18,10 @@ from shapely.geometry.base import BaseGeometry
 from curupira.blocks import Window
 from curupira.detect.explain import explain
 from curupira.detect.threshold import threshold_db
-from curupira.pipelines.images import (
-    Detector,
-    bounding_window,
-    rasterise,
-    read_block,
-    select_images,
-    track,
-)
+from curupira.pipelines.images import Detector, bounding_window, rasterise, select_images, track
 from curupira.pipelines.masks import MONITORED
 from curupira.pipelines.products import BANDS, NODATA, product_path
+from curupira.pipelines.reading import read_block
 from curupira.pipelines.seen import Seen
 from curupira.pipelines.usable import usable_images
 from curupira.records import Acquisition

@@ -1,7 +1,7 @@
 """How large the pieces are that an acquisition is worked on in: regions read, blocks computed.
 
 ``[compute] memory`` is shared: stacks of blocks a quarter, GDAL's blocks of files a thirty-second,
-rims of read regions what they need (`images.rim_bytes`), regions and their results the rest.
+rims of read regions what they need (`reading.rim_bytes`), regions and their results the rest.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from math import ceil
 from curupira.blocks import Window, split
 from curupira.cube.layout import CHUNK
 from curupira.detect.baseline import by_rows
-from curupira.pipelines.images import REGION_CHUNKS, Detector, Image, code_bytes, rim_bytes
+from curupira.pipelines.images import Detector, Image
+from curupira.pipelines.reading import REGION_CHUNKS, code_bytes, rim_bytes
 
 #: Arrays of the stack's size, halo included, alive at once in a block (bands, screened, filtered);
 #: where images are screened and filtered by rows, of that of the images that are filtered.

@@ -16,15 +16,9 @@ from curupira.cube.layout import CHUNK
 from curupira.detect.geometry import edge_eroded
 from curupira.detect.reference import reference_level
 from curupira.detect.seam import STRIP_M, SeamStrips, dark_along, strips_a_side
-from curupira.pipelines.images import (
-    Detector,
-    Image,
-    bounding_window,
-    on_grid,
-    read_vh,
-    track,
-)
+from curupira.pipelines.images import Detector, Image, bounding_window, on_grid, track
 from curupira.pipelines.masks import MONITORED
+from curupira.pipelines.reading import read_vh
 from curupira.records import Acquisition
 from curupira.units import from_db
 

@@ -24,12 +24,11 @@ from curupira.pipelines.images import (
     bounding_window,
     detection_days,
     footprint,
-    hold,
     on_grid,
     rasterise,
-    read_block,
 )
 from curupira.pipelines.masks import MASKED, MONITORED
+from curupira.pipelines.reading import hold, read_block
 from curupira.pipelines.regions import cache_bytes, regions, tile_size
 from curupira.pipelines.seen import SeenLayers, seen_layers
 from curupira.pipelines.usable import usable_images
