@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -107,15 +106,9 @@ def grd(
     from curupira.pipelines.grd_compare import check_reference
     from curupira.pipelines.grd_remote import with_keys
 
-    places = {
-        "--dem": dem,
-        "--orbit": orbit,
-        # Where orbit files are fetched, the folder is made.
-        "--orbit-folder": orbit_folder if orbit_url is None else None,
-        "--geoid": None if geoid in _GEOIDS else geoid,
-        "--compare": compare,
-    }
-    _must_exist(product, places)
+    # Where orbit files are fetched, the folder is made.
+    kept = orbit_folder if orbit_url is None else None
+    _must_exist(product, dem=dem, orbit=orbit, orbit_folder=kept, geoid=geoid, compare=compare)
     params = _params(
         radiometry=radiometry,
         speckle=speckle,
@@ -158,16 +151,17 @@ _OPTIONS = {
 }
 
 
-def _must_exist(product: str, places: Mapping[str, str | Path | None]) -> None:
+def _must_exist(product: str, **options: str | Path | None) -> None:
     """Refuse a product, and files and folders of options, that are not there."""
     from curupira.stac import is_remote
 
     if not is_remote(product) and not Path(product).exists():
         raise ConfigError("there is no such product", where=product, remedy="check the path")
-    for option, place in places.items():
+    for name, place in options.items():
         # What has a colon or begins so is opened by GDAL, from wherever it may be.
-        text = str(place or "")
+        text = "" if name == "geoid" and place in _GEOIDS else str(place or "")
         if text and ":" not in text and not text.startswith("/vsi") and not Path(text).exists():
+            option = f"--{name.replace('_', '-')}"
             raise ConfigError(f"{text} does not exist", where=option, remedy="check the path")
 
 

@@ -108,8 +108,7 @@ def open_sftp(params: DeliveryParams, secrets: Secrets, target: str) -> Iterator
             auth_timeout=params.timeout_s,
         )
         sftp = client.open_sftp()
-        channel = sftp.get_channel()
-        if channel is not None:
+        if (channel := sftp.get_channel()) is not None:
             channel.settimeout(params.timeout_s)
         yield Sftp(sftp, parts.path or ".", where)
     except paramiko.BadHostKeyException as error:

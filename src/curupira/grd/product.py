@@ -220,11 +220,8 @@ def open_product(
     chosen = tuple(polarisations) if polarisations is not None else manifest.polarisations
     absent = [p for p in chosen if p not in manifest.polarisations]
     if absent or not chosen:
-        raise InputError(
-            f"no polarisation {', '.join(absent)}",
-            where=files.place,
-            remedy=f"it has {', '.join(manifest.polarisations)}",
-        )
+        has = f"it has {', '.join(manifest.polarisations)}"
+        raise InputError(f"no polarisation {', '.join(absent)}", where=files.place, remedy=has)
     names = _complete(files, manifest, chosen, pixels)
     apart = measurement or {}
     paths = {p: apart.get(p) or files.gdal(names[p]["measurement"]) for p in chosen if pixels}

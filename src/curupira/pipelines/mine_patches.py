@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -27,9 +27,6 @@ from curupira.pipelines.outputs import fresh_folder
 from curupira.presets import Preset
 from curupira.progress import Report, silent
 from curupira.sources.vector import read_area, read_vector
-
-if TYPE_CHECKING:
-    pass
 
 INDEX, RECIPE = "patches.parquet", "patches.json"
 FORMAT = 2

@@ -117,13 +117,7 @@ def collect(
     shown = [row for row in found.warnings if _is_shown(row, since)]
     gallery = open_gallery(workspace, found.known, now) if found.known else None
     strongest = _strongest(shown, since)
-    report(0, 4, "images")
-    before = gallery.composite(max(since, monitor_since)) if gallery else None
-    after = gallery.composite() if gallery else None
-    report(1, 4, "warnings")
-    chips = _chips(gallery, strongest[:CHIPS]) if gallery else ()
-    report(2, 4, "series")
-    series = _series(gallery, strongest) if gallery else ()
+    pictures = _pictures(gallery, strongest, max(since, monitor_since), report) if gallery else {}
     report(3, 4, "areas")
     data = ReportData(
         title=TITLES[period],
@@ -139,16 +133,30 @@ def collect(
         area=workspace.area,
         data_years=tuple(sorted({a.acquired.year for a in found.known})),
         simulated=workspace.simulated,
-        composite_before=before,
-        composite_after=after,
-        chips=chips,
-        series=series,
-        threshold_map=gallery.threshold() if gallery else None,
+        **pictures,
         summary=_summary(workspace, since, found.until),
         optical=_optical(workspace, since, found.until),
     )
     report(4, 4, "collected")
     return data
+
+
+def _pictures(
+    gallery: Gallery, strongest: Sequence[WarningRow], since: date, report: Report
+) -> dict[str, Any]:
+    """What the report shows of the images, by the names that its data have for it."""
+    report(0, 4, "images")
+    before, after = gallery.composite(since), gallery.composite()
+    report(1, 4, "warnings")
+    chips = _chips(gallery, strongest[:CHIPS])
+    report(2, 4, "series")
+    return {
+        "composite_before": before,
+        "composite_after": after,
+        "chips": chips,
+        "series": _series(gallery, strongest),
+        "threshold_map": gallery.threshold(),
+    }
 
 
 def _summary(workspace: Workspace, since: date, until: date) -> dict[str, Any]:

@@ -1,8 +1,13 @@
-"""A static STAC catalogue of a folder of GeoTIFFs (``curupira source index``)."""
+"""A static STAC catalogue of a folder of GeoTIFFs (``curupira source index``).
+
+``created``, the product clock, is the processing time where the source's name or a tag holds it,
+otherwise the acquisition time. The footprint is the raster's outline, therefore there is no slice
+number.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -68,12 +73,6 @@ def build_index(
     Path
         The ``catalog.json``; links are relative to the files they stand in.
 
-    Notes
-    -----
-    ``created``, the product clock, is the processing time where the source's name or a tag holds
-    it, otherwise the acquisition time. The footprint is the raster's outline, therefore there is
-    no slice number.
-
     Raises
     ------
     ConfigError
@@ -86,21 +85,10 @@ def build_index(
     folder = Path(folder)
     if not folder.is_dir():
         raise ConfigError("is no folder", where=folder, remedy="name the folder of the GeoTIFFs")
-    tell = on_bad or _raise
-    reasons: list[str] = []
-
-    def report(name: str, error: InputError) -> None:
-        reasons.append(str(error))
-        tell(name, error)
-
     defaults = Defaults(platform, relative_orbit, orbit_state)
-    scenes = _by_scene(folder, defaults, now, report)
-    items = list(_items(scenes, report, radiometry=radiometry, scale=scale))
-    if not items:
-        raise _useless(folder, reasons)
     return write_catalogue(
         output or folder,
-        items,
+        _items(folder, defaults, now, on_bad or _raise, radiometry=radiometry, scale=scale),
         catalogue_id=folder.resolve().name or "images",
         description=f"Sentinel-1 images, {radiometry}, {scale}; indexed by curupira",
     )
@@ -121,15 +109,26 @@ def _useless(folder: Path, reasons: list[str]) -> InputError:
 
 
 def _items(
-    scenes: Mapping[str, list[_Entry]], report: OnBad, *, radiometry: str, scale: str
-) -> Iterator[pystac.Item]:
-    for scene_id, entries in sorted(scenes.items()):
+    folder: Path, defaults: Defaults, now: datetime, tell: OnBad, *, radiometry: str, scale: str
+) -> list[pystac.Item]:
+    """Items of all scenes that can be used: one at least."""
+    reasons: list[str] = []
+
+    def report(name: str, error: InputError) -> None:
+        reasons.append(str(error))
+        tell(name, error)
+
+    items = []
+    for scene_id, entries in sorted(_by_scene(folder, defaults, now, report).items()):
         try:
             scene = _scene(scene_id, entries)
         except InputError as error:
             report(scene_id, error)
             continue
-        yield scene_item(scene, entries[0].place, radiometry=radiometry, scale=scale)
+        items.append(scene_item(scene, entries[0].place, radiometry=radiometry, scale=scale))
+    if not items:
+        raise _useless(folder, reasons)
+    return items
 
 
 def _by_scene(

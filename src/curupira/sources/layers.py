@@ -106,9 +106,8 @@ def rasterise_layers(
         file, _, layer = text.partition("|")
         path = base / file
         if not path.is_file():
-            raise ConfigError(
-                "the file does not exist", where=f"[masks] {kind} {text!r}", remedy="correct it"
-            )
+            where = f"[masks] {kind} {text!r}"
+            raise ConfigError("the file does not exist", where=where, remedy="correct it")
         if path.suffix.lower() in _RASTERS:
             mask = _raster(path, kind, around)
             features, repaired, newest = None, 0, None

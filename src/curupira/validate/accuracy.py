@@ -129,6 +129,7 @@ def assess(
     kept_true = true[confirmed]
     blocks = block_of([a.geometry for a in kept])
     area = np.array([a.area_ha for a in kept], dtype=np.float64)
+    distance = np.array([a.distance_m for a in kept])
     loss = loss_per_year(every, watch)
     points, operating = _operating_points(alerts, confirmed, true, matches, counted, view, every)
     pairs = shapes.pairs(alerts, every, matches, confirmed)
@@ -148,9 +149,7 @@ def assess(
         missed_by_cause=view.missed_by_cause(),
         frontier=points,
         by_size=size_bins(view.table(), area, kept_true, blocks),
-        by_distance=distance_bins(
-            view.table(), np.array([a.distance_m for a in kept]), kept_true, blocks
-        ),
+        by_distance=distance_bins(view.table(), distance, kept_true, blocks),
         confusion=shapes.confusion(alerts, every, matches, confirmed),
         overlaps=overlaps,
         loss_per_year=loss,
