@@ -2,9 +2,10 @@
 
     python benchmarks/quantisation.py [--data DIR] [--json FILE] [--figure FILE]
 
-Real images: the OPERA RTC-S1 stacks of nine bursts (VH, 22 dates, 30 m, Apache-2.0). For each step
-the stack is stored and read back, and compared with float32: the reference level (median of the
-first 16 dates in dB), and whether each later date lies a threshold below it.
+Real images: the OPERA RTC-S1 stacks of nine bursts (VH, 22 dates, 30 m, Apache-2.0), or the four
+of them in ``samples``. For each step the stack is stored and read back, and compared with float32:
+the reference level (median of the first 16 dates in dB), and whether each later date lies a
+threshold below it. The documentation's figure is ``--figure docs/figures/quantisation.png``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import tempfile
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from math import isqrt
 from pathlib import Path
 
 import matplotlib as mpl
@@ -49,15 +51,16 @@ COMPRESSORS = (
 
 
 def load(folder):
-    """Linear gamma0 ``(time, y, x)``: the bursts side by side, three by three."""
+    """Linear gamma0 ``(time, y, x)``: the bursts side by side, in a square."""
     files = sorted(folder.glob("*/VH.tif"))
-    if len(files) != 9:
-        raise SystemExit(f"{folder}: no nine bursts with a VH.tif; give --data rtc-10SGD")
+    side = isqrt(len(files))
+    if side == 0 or side**2 != len(files):
+        raise SystemExit(f"{folder}: neither nine nor four bursts with a VH.tif; give --data")
     bursts = []
     for file in files:
         with rasterio.open(file) as source:
             bursts.append(source.read())
-    power = np.block([bursts[n : n + 3] for n in (0, 3, 6)])
+    power = np.block([bursts[n : n + side] for n in range(0, len(files), side)])
     # Zero is no data, as in the cube; some of the ocean is.
     return np.where(power > 0, power, np.nan)
 
@@ -207,11 +210,11 @@ def rows(steps, compressors):
 
 
 def main():
-    """Measure, print, and write the results and the figure."""
+    """Measure, print, and write the results, and the figure if asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=ROOT / "../shared/data/rtc-10SGD")
     parser.add_argument("--json", type=Path, default=ROOT / "benchmarks/results/quantisation.json")
-    parser.add_argument("--figure", type=Path, default=ROOT / "docs/figures/quantisation.png")
+    parser.add_argument("--figure", type=Path)
     options = parser.parse_args()
     power = load(options.data)
     steps, flagged = by_step(power)
@@ -237,7 +240,8 @@ def main():
     options.json.parent.mkdir(parents=True, exist_ok=True)
     document = {"rows": list(rows(steps, compressors)), "machine": machine}
     options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    draw(steps, options.figure)
+    if options.figure is not None:
+        draw(steps, options.figure)
 
 
 if __name__ == "__main__":
