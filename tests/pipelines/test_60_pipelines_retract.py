@@ -36,3 +36,21 @@ def test_a_late_slice_of_a_retracted_pass(builder: ModuleType, tmp_path: Path) -
     products = (workspace.folder / "products", whole.folder / "products")
     names = [sorted(p.name for p in folder.glob("*.tif")) for folder in products]
     assert names[0] == names[1]
+
+
+def test_forced_again_nothing_stands_twice(builder: ModuleType, tmp_path: Path) -> None:
+    """One warning of a single image expires, and one is merged into another."""
+    b = builder
+    brief = b.Square(56, 10, b.day(7), b.day(8))
+    parts = [b.Square(10, 10, b.day(8)), b.Square(10, 26, b.day(8)), b.Square(10, 20, b.day(9))]
+    world = b.World(tmp_path / "images", [brief, *parts])
+    workspace = world.workspace(tmp_path / "ws", b.series(14))
+    run = b.play(workspace)
+    before = b.state(workspace)
+    assert (run.counts["expired"], run.counts["merged_into"]) == (1, 1)
+    done = retract(workspace, run.run_id, "a test")
+    assert done.withdrawn == run.counts["issued"]
+    assert b.state(workspace) == []
+    again = b.play(workspace, force=True)
+    assert again.counts["issued"] == run.counts["issued"]
+    assert b.state(workspace) == before

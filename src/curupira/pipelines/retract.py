@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from curupira import logs
-from curupira.codes import RunState, Status
+from curupira.codes import ClosedReason, RunState
 from curupira.config import Workspace
 from curupira.errors import ConfigError
 from curupira.pipelines.daily import utc_now
@@ -20,6 +20,9 @@ from curupira.store import warning as warnings
 from curupira.store.session import Store
 
 log = logs.get(__name__)
+
+#: Closed for good, also where the run is taken back.
+_FINAL = (ClosedReason.WITHDRAWN, ClosedReason.REJECTED)
 
 
 @dataclass
@@ -40,11 +43,12 @@ def retract(
     options: Options | None = None,
     now: Callable[[], datetime] = utc_now,
 ) -> Retraction:
-    """Withdraw the open warnings that a run issued, and correct every target that had got one.
+    """Withdraw the warnings that a run issued, and correct every target that had got one.
 
-    The acquisitions that the run evaluated count as not evaluated from then on, so that a late
-    scene does not bring its warnings back; ``run --force`` evaluates them again. Warnings of
-    earlier runs that it changed stay as they are until then.
+    Those that expired or were merged since are withdrawn as well; a verdict stands. The
+    acquisitions that the run evaluated count as not evaluated from then on, so that a late scene
+    does not bring its warnings back; ``run --force`` evaluates them again. Warnings of earlier runs
+    that it changed stay as they are until then.
 
     Raises
     ------
@@ -68,15 +72,16 @@ def retract(
                 remedy="its corrections go out with `curupira deliver`",
             )
         rows = warnings.of_run(session, run_id)
-        open_rows = [row for row in rows if row.status is not Status.CLOSED]
-        for row in open_rows:
+        # What stayed beside its own copy after `run --force` would be counted twice.
+        standing = [row for row in rows if row.closed_reason not in _FINAL]
+        for row in standing:
             withdraw(row, now())
         evaluated = acquisitions.forget_evaluation(session, run_id)
         run.state, run.message = RunState.RETRACTED, why.strip()
         told = ledger.targets_told(session, [row.warning_id for row in rows])
-    log.warning("run retracted", run=run_id, withdrawn=len(open_rows), why=why.strip())
+    log.warning("run retracted", run=run_id, withdrawn=len(standing), why=why.strip())
     known = [name for name in told if name in workspace.monitor.delivery]
-    done = Retraction(len(open_rows), evaluated, told)
+    done = Retraction(len(standing), evaluated, told)
     if known:
         done.outcomes = deliver(workspace, known, options)
     return done
