@@ -128,6 +128,20 @@ def test_truth_that_cannot_be_used(tmp_path, columns, error, words):
         read_reference(reference(tmp_path, **columns), UTM)
 
 
+def test_truth_without_columns_or_polygons_says_so(tmp_path):
+    bare = reference(tmp_path, other=[1])
+    with pytest.raises(ConfigError, match=r"no column 'start_date' \(there are: other\)"):
+        read_reference(bare, UTM)
+    empty = tmp_path / "empty.geojson"
+    empty.write_text('{"type": "FeatureCollection", "features": []}')
+    with pytest.raises(InputError, match="holds no polygons"):
+        read_reference(empty, UTM)
+    point = '{"type": "Point", "coordinates": [-55, -5]}'
+    empty.write_text(f'{{"type": "Feature", "properties": {{}}, "geometry": {point}}}')
+    with pytest.raises(InputError, match="or other shapes"):
+        read_reference(empty, UTM)
+
+
 def test_missing_truth_file(district, tmp_path):
     with pytest.raises(ConfigError):
         measure(Workspace.open(district), tmp_path / "none.gpkg")

@@ -153,3 +153,7 @@ def test_what_cannot_be_compared_is_named(tmp_path, workspace, ours):
     ours[["warning_id", "geometry"]].to_file(path)
     with pytest.raises(ConfigError, match="--date-field"):
         measure(workspace, path)
+    path = tmp_path / "empty.geojson"
+    path.write_text('{"type": "FeatureCollection", "features": []}')
+    with pytest.raises(InputError, match="holds no alert"):
+        measure(workspace, path)

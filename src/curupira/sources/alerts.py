@@ -109,9 +109,12 @@ def _read_polygons(path: Path, date_field: str) -> gpd.GeoDataFrame:
         raise InputError("holds other shapes than polygons", where=path, remedy="give polygons")
     by_name = {str(c).lower(): str(c) for c in frame.columns}
     name = _column(by_name, (date_field.lower(),) if date_field else DAY_COLUMNS)
+    if name is None and frame.empty:
+        raise InputError("holds no alert", where=path, remedy="give a file with polygons and days")
     if name is None:
+        known = ", ".join(n for n in by_name if n != "geometry") or "none"
         raise ConfigError(
-            f"has no column {date_field or 'with the day'} (there are: {', '.join(by_name)})",
+            f"has no column {date_field or 'with the day'} (there are: {known})",
             where=path,
             remedy="name the column of the day with --date-field",
         )

@@ -46,15 +46,16 @@ def read_reference(path: Path, crs: str, *, date_field: str = "") -> gpd.GeoData
     """
     frame = read_vector(_with_layer(path))
     name = date_field or START
-    if name not in frame.columns:
-        raise ConfigError(
-            f"has no column {name!r} (there are: {', '.join(frame.columns.drop('geometry'))})",
-            where=path,
-            remedy="name the column of the day with --date-field",
-        )
     frame = frame[~(frame.geometry.isna() | frame.geometry.is_empty)].reset_index(drop=True)
     if frame.empty or not frame.geom_type.isin(("Polygon", "MultiPolygon")).all():
         raise InputError("holds no polygons, or other shapes", where=path, remedy="give polygons")
+    if name not in frame.columns:
+        known = ", ".join(frame.columns.drop("geometry")) or "none"
+        raise ConfigError(
+            f"has no column {name!r} (there are: {known})",
+            where=path,
+            remedy="name the column of the day with --date-field",
+        )
     frame = frame.to_crs(crs)
     frame["geometry"] = shapely.make_valid(frame.geometry.to_numpy())
     frame["start"] = _days(frame[name], path, missing=False)
