@@ -1,7 +1,7 @@
 """Mining on simulated radar over real mines: the paper's network against ours.
 
 Run: python benchmarks/mining.py [--data ../shared/data] [--work DIR] [--trials unesp_2025,curupira]
-         [--seeds 3] [--variants 8 9 10 11 12] [--choose curupira] [--lands 12] [--dates 7]
+         [--seeds 3] [--variants 16 17 18 19 20] [--choose curupira] [--lands 12] [--dates 7]
          [--tiles 3] [--json OUT]
 
 The outlines (Amazon Mining Watch, cumulative 2023) and the training points are real, the radar over
@@ -165,7 +165,11 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
         trained = train(names, options.data, options.work, dates=options.dates, seed=seed)
         models |= {f"{name}/{seed}": model for name, model in trained.items()}
     rows = (
-        [r for r in json.loads(options.frozen.read_text()) if r["case"] == "choice"]
+        [
+            r
+            for r in json.loads(options.frozen.read_text())
+            if r["case"] == "choice" and f"{r['trial']}/{r['seed']}" in models
+        ]
         if options.frozen
         else _choices(models, options)
     )
@@ -247,7 +251,11 @@ def main() -> None:
     parser.add_argument("--trials", default="unesp_2025,curupira", help=", ".join(TRIALS))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument(
-        "--variants", type=int, nargs="*", default=[8], help="levels 0-4 modulo 8; none: stop there"
+        "--variants",
+        type=int,
+        nargs="*",
+        default=[16],
+        help="levels 0-4 modulo 8; none: stop there",
     )
     parser.add_argument(
         "--choose",

@@ -42,7 +42,8 @@ APART_M = 1500.0
 
 #: Levels and spreads of a variant, by its number modulo their count; every number is other land, at
 #: other places. Tested is on levels 0 to 4; on the others, in Tapajos alone, thresholds are chosen.
-#: Variants 0 to 4 were the test until 21 November 2026: who chooses anew tests on others.
+#: The tests until 22 November 2026 were on variants 0 to 4, 8 to 12 and 16 to 20: who chooses anew
+#: tests on others.
 VARIANTS: tuple[dict[str, dict[str, Any]], ...] = (
     {},
     {"mine": {"bare_db": [-11.5, -19.0]}},
@@ -59,7 +60,7 @@ VARIANTS: tuple[dict[str, dict[str, Any]], ...] = (
 
 
 #: What a region has, where the land on which thresholds are chosen is to vary as regions do: each
-#: drawn between two numbers around those of all regions.
+#: drawn between two numbers, around both regions' own at the time (Yanomami's rivers: 1).
 RANGES = {
     "rivers": (0.3, 1.0), "sandbar_share": (0.05, 0.2), "pasture_share": (0.03, 0.25),
     "burnt_share": (0.1, 0.4), "ponds": (1.0, 12.0), "secondary_share": (0.02, 0.08),
@@ -246,39 +247,33 @@ def _layer(values: Array) -> Any:
     return lambda window: values[window.slices]
 
 
-def patch_sets(
-    region: Region, wanted: dict[str, MiningParams], each: int, dates: int, seed: int
-) -> dict[str, PatchSet]:
-    """Patches of the training points for several models, from the same land.
+def patch_set(region: Region, params: MiningParams, each: int, dates: int, seed: int) -> PatchSet:
+    """Patches of the training points for a model.
 
     A model of one date gets ``dates`` of the paper's dates of each point; one of several dates its
     preset's number of composites, of other dates of the year each, at other shifts.
     """
     rng = np.random.default_rng(seed)
-    made: dict[str, list[Array]] = {name: [] for name in wanted}
-    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in wanted}
+    one = params.bands.dates == 1
+    made: list[Array] = []
+    rows: list[dict[str, Any]] = []
     for number, point in enumerate(region.points(each, seed).itertuples()):
         place = region.place(point.geometry.x, point.geometry.y, PATCH + 2 * MARGIN,
                              500_000 + number)  # fmt: skip
         tile = region.make(place)
         single = sorted(rng.choice(region.land.dates, dates, replace=False).tolist())
-        days = year_of(TAPAJOS_DAY)
-        views = {True: Views(region.scenes(tile, place, single), tile),
-                 False: Views(region.scenes(tile, place, days), tile)}  # fmt: skip
-        for name, params in wanted.items():
-            one = params.bands.dates == 1
-            times = dates if one else params.patches.composites
-            for n in range(times):
-                chosen = [n] if one else at_random(range(len(days)), params.bands.dates, rng)
-                image = views[one].image(params, chosen)
-                shift = rng.integers(-params.patches.shift_px, params.patches.shift_px + 1, 2)
-                size = params.patches.size_px
-                top, left = (image.grid.shape[0] - size) // 2 + shift
-                window = Window(int(top), int(top) + size, int(left), int(left) + size)
-                made[name].append(read_bands(image, window, params.bands))
-                day = (single if one else days)[chosen[-1]]
-                rows[name].append({"point": number, "scene": str(day), "date": day,
-                                   "label": int(point.label), "x_m": point.geometry.x,
-                                   "y_m": point.geometry.y})  # fmt: skip
-    return {n: PatchSet(np.stack(found), pd.DataFrame(rows[n]), f"simulated-{seed}")
-            for n, found in made.items()}  # fmt: skip
+        days = single if one else year_of(TAPAJOS_DAY)
+        views = Views(region.scenes(tile, place, days), tile)
+        for n in range(dates if one else params.patches.composites):
+            chosen = [n] if one else at_random(range(len(days)), params.bands.dates, rng)
+            image = views.image(params, chosen)
+            shift = rng.integers(-params.patches.shift_px, params.patches.shift_px + 1, 2)
+            size = params.patches.size_px
+            top, left = (image.grid.shape[0] - size) // 2 + shift
+            window = Window(int(top), int(top) + size, int(left), int(left) + size)
+            made.append(read_bands(image, window, params.bands))
+            day = days[chosen[-1]]
+            rows.append({"point": number, "scene": str(day), "date": day,
+                         "label": int(point.label), "x_m": point.geometry.x,
+                         "y_m": point.geometry.y})  # fmt: skip
+    return PatchSet(np.stack(made), pd.DataFrame(rows), f"simulated-{seed}")
