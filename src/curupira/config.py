@@ -30,7 +30,7 @@ from curupira.sources.masks import MaskParams
 from curupira.sources.profiles import SourceParams
 from curupira.sources.rain import RainParams
 from curupira.sources.vector import read_area
-from curupira.units import attribution
+from curupira.units import NO_SATELLITE, attribution
 
 FILE_NAME = "monitor.toml"
 FORMAT = 1
@@ -237,11 +237,18 @@ class Workspace:
 
     @cached_property
     def simulated(self) -> bool:
-        """Whether the images are simulated, as the simulator's catalogue of them says."""
-        # Here: reading STAC takes a while to load, and few commands do.
-        from curupira.stac import is_simulated
+        """Whether the images are simulated, as the simulator's catalogue of them says.
 
-        return is_simulated(self.href(self.monitor.source.catalogue))
+        Where it is gone, once the images are in the cube, the products still say so.
+        """
+        # Here: reading STAC takes a while to load, and few commands do.
+        from curupira.stac import is_remote, is_simulated
+
+        catalogue = self.href(self.monitor.source.catalogue)
+        if is_remote(catalogue) or Path(catalogue).exists():
+            return is_simulated(catalogue)
+        item = next(self.folder.glob("products/*.json"), None)
+        return item is not None and NO_SATELLITE in item.read_text(encoding="utf-8")
 
     def attribution(self, years: Iterable[int]) -> str:
         """Notice that whatever is made from this workspace's images of some years carries."""

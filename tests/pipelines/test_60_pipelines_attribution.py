@@ -147,6 +147,19 @@ def test_a_product_says_so_itself(copy: Path, tmp_path: Path, images: str) -> No
         assert dataset.tags()["TIFFTAG_COPYRIGHT"] == notice
 
 
+@pytest.mark.parametrize("images", ["simulated", "real"])
+def test_a_copy_without_the_images_is_what_it_was(copy: Path, tmp_path: Path, images: str) -> None:
+    folder = tmp_path / "w"
+    shutil.copytree(copy, folder)
+    notice = whose(folder, images, "2022")
+    if images == "real":
+        run("run", "-w", folder, "--force")
+    shutil.rmtree(folder / "catalog")
+    assert Workspace.open(folder).attribution([2022]) == notice
+    shutil.rmtree(folder / "products")
+    assert not Workspace.open(folder).simulated
+
+
 @pytest.mark.parametrize("text", [None, "", "[]", "{", "{}"])
 def test_what_is_no_catalogue_is_not_simulated(tmp_path: Path, text: str | None) -> None:
     if text is not None:
