@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from curupira.errors import InputError
 
-FORMAT = 4
+FORMAT = 5
 WEIGHTS, EXPORT, CARD = "model.pt", "model.onnx", "model.json"
 #: The card in words.
 WORDS = "model-card.md"
