@@ -157,7 +157,7 @@ def served(
 ) -> Iterator[tuple[Server, list[str]]]:
     """A server process over a filled copy of a workspace, and the ids of its warnings."""
     folder = Path(tempfile.mkdtemp(prefix="curupira-web-")) / "w"
-    shutil.copytree(workspace, folder, ignore=shutil.ignore_patterns("catalog", "truth*"))
+    shutil.copytree(workspace, folder, ignore=shutil.ignore_patterns("items", "scenes", "truth*"))
     if url:
         monitor = folder / "monitor.toml"
         text = re.sub(r"(?m)^url = .*$", f'url = "{url}"', monitor.read_text(), count=1)

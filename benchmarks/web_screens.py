@@ -1,9 +1,10 @@
 """Screenshots of the web application for docs/web.md, from a simulated workspace.
 
-    curupira simulate WS --size-km 10 && curupira run -w WS
     python benchmarks/web_screens.py WS
 
-The workspace is copied, not changed. Chromium: /usr/bin/chromium, headless, software rendering.
+Where there is no folder WS, it is made: a district of 10 x 10 km with two municipalities, a
+protected area, an indigenous territory, a river and a road, and a run over it (some minutes). The
+workspace is copied then, not changed. Chromium: /usr/bin/chromium, headless, software rendering.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ import io
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from shapely.geometry import LineString, box
 
 from curupira.codes import Role
-from curupira.config import Workspace
+from curupira.config import FILE_NAME, Workspace, render
+from curupira.pipelines import daily, workspace
 from curupira.serve.sessions import hash_password
 from curupira.store import account
 from curupira.store.session import Store
@@ -26,6 +30,57 @@ from web_load import FLAGS, NOW, PASSWORD, ROOT, Server, served
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 #: Colours of a kept picture, and its longest side.
 COLOURS, MOST_PX = 256, 840
+
+
+def district(folder: Path) -> None:
+    """Simulate a district, draw layers over it that warnings are told with, and run."""
+    made = workspace.simulate(
+        folder,
+        size_km=10,
+        years=4,
+        revisit_days=12,
+        seed=1,
+        scenario="default",
+        preset="curupira",
+    )
+    layers = _layers(*made.area.bounds)
+    for name, layer in layers.items():
+        layer.to_file(folder / f"{name}.geojson")
+    files: dict[str, Any] = {name: f"{name}.geojson" for name in layers}
+    files["overlays"] = {name: files.pop(name) for name in ("rivers", "roads")}
+    area = made.monitor.area.model_copy(update=files)
+    monitor = made.monitor.model_copy(update={"area": area})
+    (folder / FILE_NAME).write_text(render(monitor), encoding="utf-8")
+    daily.run(Workspace.open(folder), daily.RunOptions())
+
+
+def _layers(west: float, south: float, east: float, north: float) -> dict[str, gpd.GeoDataFrame]:
+    x, y = (west + east) / 2, (south + north) / 2
+    halves = [
+        box(west - 0.1, south - 0.1, x, north + 0.1),
+        box(x, south - 0.1, east + 0.1, north + 1),
+    ]
+    towns = {
+        "uf": ["PA", "PA"],
+        "municipality": ["Altamira", "São Félix do Xingu"],
+        "geocode": ["1500602", "1507300"],
+    }
+    named = {
+        "protected_areas": (
+            "Floresta Nacional de Exemplo", box(west - 0.1, y + 0.02, x + 0.01, north + 0.1)
+        ),
+        "indigenous_territories": (
+            "Terra Indígena Exemplo", box(x + 0.015, south - 0.1, east + 0.1, y - 0.005)
+        ),
+        "rivers": (
+            "Rio", LineString([(west - 0.1, y + 0.01), (x, y - 0.01), (east + 0.1, y + 0.03)])
+        ),
+        "roads": ("BR-999", LineString([(x - 0.02, south - 0.1), (x + 0.01, north + 0.1)])),
+    }  # fmt: skip
+    found = {"municipalities": gpd.GeoDataFrame(towns, geometry=halves, crs=4674)}
+    for layer, (name, shape) in named.items():
+        found[layer] = gpd.GeoDataFrame({"name": [name]}, geometry=[shape], crs=4674)
+    return found
 
 
 def operator(folder: Path) -> None:
@@ -85,10 +140,12 @@ def largest(page: Page) -> str:
 def main() -> None:
     """Make all pictures anew."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("workspace", type=Path)
+    parser.add_argument("workspace", type=Path, help="Made where it is not there.")
     parser.add_argument("--out", type=Path, default=ROOT / "docs/figures")
     arguments = parser.parse_args()
     out: Path = arguments.out
+    if not arguments.workspace.exists():
+        district(arguments.workspace)
     with served(arguments.workspace, 0, 0) as (server, _), sync_playwright() as playwright:
         operator(server.folder)
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
