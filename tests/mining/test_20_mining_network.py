@@ -369,7 +369,7 @@ def test_models_that_cannot_be_used(saved, tmp_path):
         load_model(tmp_path / "none")
     with pytest.raises(InputError, match="name a model folder"):
         load_model(tmp_path)
-    with pytest.raises(InputError, match="format 7, this program reads 4"):
+    with pytest.raises(InputError, match="format 7, this program reads 5"):
         load_model(copied(saved, tmp_path, format=7))
     with pytest.raises(InputError, match="size_px"):
         load_model(copied(saved, tmp_path, size_px=None))
