@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
+from typer.testing import CliRunner
 
+from curupira.cli.main import app
 from curupira.errors import InputError
 from curupira.pipelines.fieldwork import clean_photo, take_in
 from curupira.store.session import Store
@@ -95,3 +98,19 @@ def test_a_gpx_with_entities_is_refused_in_every_encoding(tmp_path: Path, encodi
         for unknown in ("utf-32", "shift_jis", "no-such"):
             with pytest.raises(InputError, match="no GPX"):
                 take_in(store, _gpx(unknown).encode("ascii"), "a.gpx", "ana", NOW)
+
+
+def test_the_command_names_the_file_that_it_cannot_use(tmp_path: Path, district: Path) -> None:
+    shutil.copytree(district, tmp_path / "w", ignore=shutil.ignore_patterns("cube", "catalog"))
+    for name, content, words in (
+        ("votes.csv", b"hello", "holds no rows of verdicts"),
+        ("votos.csv", b"verdict\n\xff", "no CSV in UTF-8"),
+        ("track.gpx", b"<gpx", "no GPX"),
+    ):
+        file = tmp_path / name
+        file.write_bytes(content)
+        call = ["review", "import", str(file), "--interpreter", "ana", "-w", str(tmp_path / "w")]
+        done = CliRunner().invoke(app, call)
+        assert isinstance(done.exception, InputError)
+        assert str(done.exception).startswith(f"{file}: {words}")
+        assert done.exception.remedy

@@ -16,6 +16,7 @@ from curupira.cli.common import (
     QuietOption,
     VerboseOption,
     WorkspaceOption,
+    counted,
     err,
     out,
     parse_date,
@@ -113,17 +114,16 @@ def take_in(
         raise ConfigError("no such file", where=file, remedy="give a CSV or GPX file")
     opened = Workspace.open(workspace)
     with Store.open(opened.monitor.store.url, base=opened.folder, create=False) as store:
-        found = fieldwork.take_in(
-            store,
-            file.read_bytes(),
-            file.name,
-            interpreter,
-            datetime.now(UTC),
-            field=field or file.suffix.lower() == ".gpx",
-        )
+        seen = field or file.suffix.lower() == ".gpx"
+        content, now = file.read_bytes(), datetime.now(UTC)
+        try:
+            found = fieldwork.take_in(store, content, file.name, interpreter, now, field=seen)
+        except InputError as error:
+            # It knows the content alone.
+            raise InputError(error.what, where=file, remedy=error.remedy) from error
     for row in found.refused:
         err.print(f"row {row['row']}: {row['why']}", markup=False)
-    say(f"{found.accepted} verdicts taken in, {len(found.refused)} refused")
+    say(f"{counted(found.accepted, 'verdict')} taken in, {len(found.refused)} refused")
     if found.refused:
         raise typer.Exit(InputError.exit_code)
 

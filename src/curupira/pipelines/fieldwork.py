@@ -124,7 +124,10 @@ def _refuse_document_type(content: bytes) -> None:
 
 def _checked(rows: list[dict[str, str]]) -> list[dict[str, str]]:
     if not rows or len(rows) > _MOST_ROWS:
-        raise InputError(f"{len(rows)} rows", where="file", remedy=f"give 1 to {_MOST_ROWS}")
+        raise InputError(
+            f"holds {len(rows) or 'no'} rows of verdicts", where="file",
+            remedy=f"give 1 to {_MOST_ROWS}, below a line with the names of columns",
+        )  # fmt: skip
     return rows
 
 
