@@ -24,7 +24,6 @@ from curupira.deliver.package import Package, package_name, write_package
 from curupira.deliver.params import NOT_EVALUATED
 from curupira.deliver.transport import Journal
 from curupira.pipelines.delivery_target import PACKAGE, Target
-from curupira.pipelines.mine_candidates import notice_of
 from curupira.pipelines.outputs import write_geojson, write_gpkg
 from curupira.store import candidate as candidates
 from curupira.store.tables import CandidateRow
@@ -90,7 +89,7 @@ class CandidateTarget(Target):
         if state == last:
             return
         table = candidates.to_geodataframe(rows).drop(columns=_PRIVATE)
-        created, notice = self.options.now(), notice_of(rows, self.workspace)
+        created, notice = self.options.now(), self.workspace.attribution(candidates.years(rows))
         name = package_name(self.params.prefix, created, [*state.keys(), *state.values()])
         write_package(
             self.folder / name, self.name, created, lambda part: self._write(part, table, notice),

@@ -141,17 +141,12 @@ def write_candidates(workspace: Workspace, out: Path) -> int:
         store.reading() as session,
     ):
         rows = candidates.query(session)
-    table, notice = candidates.to_geodataframe(rows), notice_of(rows, workspace)
+    table, notice = candidates.to_geodataframe(rows), workspace.attribution(candidates.years(rows))
     if kind == ".gpkg":
         write_gpkg(table, out, "candidate", notice=notice)
     else:
         write_geojson(table, out, notice=notice)
     return len(table)
-
-
-def notice_of(rows: Sequence[CandidateRow], workspace: Workspace) -> str:
-    """Attribution with the years of the images that show the candidates."""
-    return workspace.attribution(d.year for row in rows for d in (row.first_seen, row.last_seen))
 
 
 def judge_candidate(

@@ -84,6 +84,11 @@ def to_geodataframe(rows: Sequence[CandidateRow]) -> gpd.GeoDataFrame:
     return gpd.GeoDataFrame(table, geometry=[row.geom for row in rows], crs=SIRGAS_2000)
 
 
+def years(rows: Sequence[CandidateRow]) -> set[int]:
+    """Years of the images that show the candidates."""
+    return {day.year for row in rows for day in (row.first_seen, row.last_seen)}
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Verdict):
         return value.value
