@@ -273,8 +273,8 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         workspace = Workspace.open(folder / "ws")
         history = None
         before = kernels_alone(options.rows * options.columns, options.images, 7)
-        again = ledger(workspace)["counts"].get("evaluated")
-        night = curupira_run(workspace, *(["--force"] if again else []))
+        # Also if an earlier call was stopped: its night may be done, or half done.
+        night = curupira_run(workspace, "--force")
     else:
         place = Place(folder, options.rows, options.columns, options.images, options.preset)
         workspace = place.workspace(folder / "ws", options.memory)
