@@ -33,6 +33,7 @@ from curupira.detect.exceedance import exceedance
 from curupira.detect.params import DetectParams
 from curupira.detect.periods import days_since_2020, periods
 from curupira.detect.screen import screen_images
+from curupira.detect.screened import Screened
 from curupira.detect.shadow import reconstruct
 from curupira.detect.threshold import threshold_db
 from curupira.detect.verify import Deviation, load_network, verified
@@ -90,10 +91,10 @@ def screened(
     band: str,
     since: date | None = None,
     background: npt.NDArray[np.bool_] | None = None,
-) -> tuple[list[Acquisition], npt.NDArray[np.bool_], FloatArray, FloatArray | None]:
+) -> tuple[list[Acquisition], npt.NDArray[np.bool_], FloatArray | Screened]:
     """Images of a band from two years before the first detection period of a year of watch on.
 
-    Which of them are of these two years, their screened power ``(time, y, x)``, and the roughness.
+    Which of them are of these two years, and all of them ``(time, y, x)``, screened if asked for.
     The year begins with ``since``; None: with the watch. ``background``: forest that tells the
     weather; None: all that is monitored.
     """
@@ -110,9 +111,8 @@ def screened(
     power = block.vh if band == "vh" else block.vv
     if params.screen.screen == "local":
         around = forest if background is None else background
-        clean = screen_images(power, learning, params.screen, background=around)
-        return used, learning, clean.power, clean.roughness_db
-    return used, learning, power, None
+        return used, learning, screen_images(power, learning, params.screen, background=around)
+    return used, learning, power
 
 
 def monitored(district: District) -> tuple[Window, npt.NDArray[np.bool_]]:
@@ -131,12 +131,12 @@ def stack_of(
     """Learn from the two years before the first detection period of a year of watch."""
     parts = {}
     for band in ("vh", "vv"):
-        used, learning, power, rough = screened(district, params, band, since, background)
+        used, learning, power = screened(district, params, band, since, background)
         orbit, scene = used[0].relative_orbit, used[0].scenes[0].scene_id
         lia = district.images.read(orbit, scene, "lia", monitored(district)[0])
         times = np.array([naive_utc(a.acquired) for a in used], dtype="datetime64[ns]")
         angles = np.broadcast_to(lia, power.shape)
-        parts[band] = one_baseline(power, times, learning, angles, params, rough)
+        parts[band] = one_baseline(power, times, learning, angles, params)
     watched = [a for a, old in zip(used, learning, strict=True) if not old]
     return Stack(watched, days_since_2020(times[~learning]), parts["vh"], parts["vv"])
 

@@ -25,6 +25,7 @@ from scipy.stats import rankdata
 from ablation import evidence_of, monitored, screened, stack_of
 from curupira import presets
 from curupira.detect.params import DetectParams
+from curupira.detect.screened import Screened
 from curupira.pipelines.accuracy import read_truth
 from curupira.pipelines.images import rasterise
 from curupira.pipelines.simulate_truth import TRUTH
@@ -54,8 +55,8 @@ def samples(district: District) -> tuple[Doubles, npt.NDArray[np.bool_]]:
     params = DetectParams.from_preset(presets.load("curupira"))
     stack = stack_of(district, params)
     ratio = evidence_of(stack, params)
-    _, learning, power, _ = screened(district, params, "vh")
-    cv = variation(power)
+    _, learning, images = screened(district, params, "vh")
+    cv = variation(images.power if isinstance(images, Screened) else images)
     z = (cv[~learning] - cv[learning].mean(axis=0)) / cv[learning].std(axis=0)
     window, forest = monitored(district)
     since = np.full(window.shape, np.iinfo(np.int32).max, dtype=np.int64)
