@@ -489,6 +489,8 @@ def test_dashboard_has_tables_and_figures(visits: Visits) -> None:
         expect(page.locator(f".card-{table} table:visible").first).to_be_visible()
     for drawn in ("heat", "field"):
         expect(page.locator(f".card-{drawn} canvas")).to_be_visible()
+    legend = page.locator(".card-heat .muted", has_text="maximum").inner_text()
+    assert float(legend.split("maximum ")[1].split()[0].replace(",", "")) > 0
     lead = page.locator(".card-optical tbody tr", has_text="all months").locator("td")
     by_name = ana.request.get("/api/dashboard/optical").json()["lead"]
     names = ("warnings", "first", "same_day", "later", "only")

@@ -63,7 +63,7 @@ export class DashMaps {
     });
     return [node, h("p", { class: "muted" },
       h("span", { class: "ramp" }), " ",
-      t("dashboard.heat_legend", { radius: heat.radius_km, top: number(top) }))];
+      t("dashboard.heat_legend", { radius: heat.radius_km, top: number(top, top < 1 ? 3 : 1) }))];
   }
 
   field(points: FieldPoint[]): HTMLElement[] {
