@@ -30,8 +30,9 @@ class Screened:
 
     ``roughness_db``: ``(y, x)`` how much the cells around differ from one another in a learning
     image, robust standard deviation, their median over these images; NaN where too little forest
-    is around. Patches of moisture make it. So would a clearing of some 40 ha and more felled about
-    the middle of the learning period, if it counted as background; smaller ones fill too few cells.
+    is around, 0 where the images themselves are too small to tell. Patches of moisture make it. So
+    would a clearing of some 40 ha and more felled about the middle of the learning period, if it
+    counted as background; smaller ones fill too few cells.
 
     ``stack``, ``inner``: all images, and the window of them. ``factor``: ``(time, cells, cells)``
     what a cell's pixels are multiplied by; ``cell``: pixels of a cell's side; ``corner``: row and
