@@ -194,20 +194,20 @@ def test_the_parts_of_the_memory_add_up_to_it(
     images = usable_images(known[:10], replace(detector, preset=presets.load("deter_r"))) * 9
     area = Window(0, 8500, 0, 12_500)
     halo = 2 * detector.params.halo
-    (side, across), tile = region_size(detector, images, area), tile_size(detector, len(images))
+    (side, across), tile = region_size(detector, images, area), tile_size(detector, images)
     assert side == across
     codes = code_bytes(detector, images) * (side + halo) ** 2
     results = 2 * 32 * side**2
-    stacks = 4 * planes_alive(detector, len(images)) * (tile + halo) ** 2
+    stacks = 4 * planes_alive(detector, len(images), angles=False) * (tile + halo) ** 2
     together = threads * (codes + results + stacks)
     together += rim_bytes(detector, images) + cache_bytes(detector)
     assert together <= memory or tile == 64
     assert side >= tile
 
 
-@pytest.mark.parametrize("images", [30, 60])
+@pytest.mark.parametrize(("images", "angles"), [(30, False), (60, False), (60, True)])
 def test_a_block_of_the_default_preset_holds_what_it_is_counted_for(
-    large: tuple[Detector, list[Acquisition]], images: int
+    large: tuple[Detector, list[Acquisition]], images: int, angles: bool
 ) -> None:
     detector = replace(large[0], preset=presets.load("curupira"))
     halo, side = detector.params.halo, 512
@@ -216,7 +216,8 @@ def test_a_block_of_the_default_preset_holds_what_it_is_counted_for(
     vh, vv = (rng.integers(4000, 5500, shape, dtype=np.uint16) for _ in range(2))
     first = np.datetime64("2022-01-03T09:30", "ns")
     times = first + np.arange(images) * np.timedelta64(24 * 840 // images, "h")
-    block = StackBlock(vh=vh, times=times, vv=vv)
+    lia = np.full(shape, 38, dtype=np.float32) if angles else None
+    block = StackBlock(vh=vh, times=times, vv=vv, lia_deg=lia)
     inner = Window(halo, halo + side, halo, halo + side)
     day = times[-1].astype("datetime64[D]").item()
     small = Window(halo, halo + 9, halo, halo + 9)
@@ -227,8 +228,9 @@ def test_a_block_of_the_default_preset_holds_what_it_is_counted_for(
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    counted = 4 * planes_alive(detector, images) * vh[0].size
-    assert 0.6 * counted < vh.nbytes + vv.nbytes + peak < counted
+    counted = 4 * planes_alive(detector, images, angles=angles) * vh[0].size
+    held = vh.nbytes + vv.nbytes + (0 if lia is None else lia.nbytes)
+    assert 0.6 * counted < held + peak < counted
     assert (found.n_alerts != NOT_OBSERVED).all()
 
 

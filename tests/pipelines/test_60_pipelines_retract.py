@@ -51,6 +51,7 @@ def test_forced_again_nothing_stands_twice(builder: ModuleType, tmp_path: Path) 
     done = retract(workspace, run.run_id, "a test")
     assert done.withdrawn == run.counts["issued"]
     assert b.state(workspace) == []
+    assert {row.merged_into for row in b.warning_rows(workspace)} == {None}
     again = b.play(workspace, force=True)
     assert again.counts["issued"] == run.counts["issued"]
     assert b.state(workspace) == before

@@ -183,7 +183,9 @@ def _compared(
     """
     both = _Compared(nothing_observed(near.shape), np.full(near.shape, np.nan, dtype=np.float32))
     for images, learning in _sets(block, on, params, frozen is not None):
-        lia = None if block.lia_deg is None else block.lia_deg[images][(..., *near.slices)]
+        lia = (
+            None if block.lia_deg is None else block.lia_deg[in_place(images)][(..., *near.slices)]
+        )
         vh = _screened(block.vh[in_place(images)], block, learning, near, params)
         times = block.times[images]
         if frozen is None:

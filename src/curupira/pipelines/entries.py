@@ -184,6 +184,7 @@ def withdraw(row: WarningRow, moment: datetime) -> None:
     """Close a warning that is no longer supported; it is never deleted."""
     row.status = row.status.CLOSED
     row.closed_reason = ClosedReason.WITHDRAWN
+    row.merged_into = None
     row.priority = None
     row.updated_at = moment
 

@@ -156,7 +156,7 @@ def freeze_region(task: Task) -> list[tuple[Window, npt.NDArray[np.float32]]]:
     if watched:
         detector = hold(detector, task.images, reach)
     found = []
-    for window in shares(task.window, tile_size(detector, len(task.images))):
+    for window in shares(task.window, tile_size(detector, task.images)):
         state = np.full((PLANES, *window.shape), np.nan, dtype=np.float32)
         outer = window.grow(detector.params.halo, whole)
         if watched:

@@ -36,22 +36,26 @@ def cache_bytes(detector: Detector) -> int:
     return int(detector.memory * _CACHE_SHARE)
 
 
-def tile_size(detector: Detector, images: int) -> int:
+def tile_size(detector: Detector, images: Sequence[Image]) -> int:
     """Side of a block such that all threads' stacks together fit into their share of the memory."""
     budget = detector.memory / detector.threads * _BLOCK_SHARE
-    planes = planes_alive(detector, max(images, 1))
+    angles = any("lia" in scene.assets for i in images for scene in i.acquisition.scenes)
+    planes = planes_alive(detector, max(len(images), 1), angles=angles)
     side = int((budget / (4 * planes)) ** 0.5) - 2 * detector.params.halo
     return max(64, min(detector.tile_px, side))
 
 
-def planes_alive(detector: Detector, images: int) -> float:
-    """Float32 images of a block, halo included, that are in memory at once."""
+def planes_alive(detector: Detector, images: int, *, angles: bool) -> float:
+    """Float32 images of a block, halo included, that are in memory at once.
+
+    ``angles``: whether they come with local incidence angles.
+    """
     if not by_rows(detector.params):
         return COPIES * images
     period, history = detector.params.period, detector.params.evidence.evidence_history_images
     recent = period.detection_months / (period.detection_months + period.learning_months) * images
-    # Both bands' codes are as large as one stack.
-    return images + _COPIES_BY_ROWS * min(images, history + ceil(recent))
+    # Both bands' codes are as large as one stack, angles are another.
+    return (1 + angles) * images + _COPIES_BY_ROWS * min(images, history + ceil(recent))
 
 
 def regions(detector: Detector, images: Sequence[Image], area: Window) -> Iterator[Window]:
@@ -72,7 +76,7 @@ def region_size(detector: Detector, images: Sequence[Image], area: Window) -> tu
         s for s in shapes if codes * (s[0] + halo) * (s[1] + halo) + results * s[0] * s[1] <= budget
     ]
     if not fitting:
-        tile = tile_size(detector, len(images))
+        tile = tile_size(detector, images)
         side = int((budget / (codes + results)) ** 0.5) - halo
         side = max(side // tile, 1) * tile
         return side, side

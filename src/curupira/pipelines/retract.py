@@ -45,7 +45,7 @@ def retract(
 ) -> Retraction:
     """Withdraw the warnings that a run issued, and correct every target that had got one.
 
-    Those that expired or were merged since are withdrawn as well; a verdict stands. The
+    Those that expired or were merged since are withdrawn as well; a rejection stands. The
     acquisitions that the run evaluated count as not evaluated from then on, so that a late scene
     does not bring its warnings back; ``run --force`` evaluates them again. Warnings of earlier runs
     that it changed stay as they are until then.

@@ -162,7 +162,7 @@ def _blocks_of(task: Task) -> list[BlockResult]:
                 sar_mask=task.sar_mask[with_halo(window, detector).relative_to(around).slices],
             )
         )
-        for window in shares(task.window, tile_size(detector, len(task.images)))
+        for window in shares(task.window, tile_size(detector, task.images))
     ]
 
 
