@@ -6,6 +6,7 @@ outside and is run by hand with ``--data``; ``simulated_anchors`` is ``make anch
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ BENCHMARKS: dict[str, list[str]] = {
 
 def main() -> None:
     """Run all; stop at the first that fails."""
+    argparse.ArgumentParser(prog="make bench", description=__doc__).parse_args()
     for name, arguments in BENCHMARKS.items():
         print(f"== {name}", flush=True)
         subprocess.run([sys.executable, str(HERE / f"{name}.py"), *arguments], check=True)

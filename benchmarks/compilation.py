@@ -5,7 +5,7 @@ Run: python benchmarks/compilation.py
 Processes of their own detect in 66 images of 150 x 150 pixels, from codes, as ``curupira run``
 does, and from float32, as a notebook does: with preset ``deter_r``, and with ``curupira`` in two
 polarisations. CPU seconds of the detection, imports not counted, least of three (all
-first ones are in the JSON). Ends with an error if a limit is passed.
+are in the JSON). Ends with an error if a limit is passed.
 """
 
 from __future__ import annotations

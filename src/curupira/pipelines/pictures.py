@@ -143,6 +143,8 @@ class Gallery:
         """Monitored ground that the newest products of all orbits together do not show.
 
         What a product leaves out for it was warned of, rims and the backlog included, was observed.
+        So, until it is seen again, is ground that the masks of that time left out and today's do
+        not: a product's code is the same for both.
         """
         newest = {track(a): product_path(self.folder, a.acquisition_id) for a in self.known}
         paths = [path for path in newest.values() if path.is_file()]

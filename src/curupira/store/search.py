@@ -221,6 +221,13 @@ def span(session: Session, search: Search) -> tuple[datetime, datetime] | None:
     return None if first is None or last is None else (first, last)
 
 
+def years(session: Session, search: Search) -> set[int]:
+    """First and last year of the images behind what is found; empty where nothing is."""
+    ends = (func.min(W.first_flag_date), func.max(W.issued_at), func.max(W.confirmed_at))
+    days = [session.scalar(_selected(session, search, select(end))) for end in ends]
+    return {day.year for day in days if day is not None}
+
+
 def version(session: Session, *, votes: bool = True) -> tuple[Any, ...]:
     """Changes whenever a warning does: with a vote, an edit, an evaluation, a run's beginning, end.
 

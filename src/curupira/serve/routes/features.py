@@ -72,7 +72,7 @@ def landing(request: Request, site: SiteHere, person: Asking) -> dict[str, Any]:
     return {
         "title": site.workspace.monitor.area.name or "Curupira",
         "description": "Forest-disturbance warnings from Sentinel-1",
-        "attribution": site.workspace.attribution(m.year for m in _span(site, person)),
+        "attribution": _attribution(site, person),
         "links": [
             _link(request, "/ogc", "self", "application/json", "this document"),
             _link(request, "/ogc/api", "service-desc", OPENAPI, "API definition"),
@@ -117,7 +117,7 @@ def _collection(request: Request, site: Site, person: Person) -> dict[str, Any]:
         "id": "warning",
         "title": "Warnings",
         "description": "Forest-disturbance warnings; `datetime` is the time of issue",
-        "attribution": site.workspace.attribution(m.year for m in times),
+        "attribution": _attribution(site, person),
         "itemType": "feature",
         "crs": [CRS84],
         "extent": {
@@ -242,6 +242,13 @@ def _span(site: Site, person: Person) -> tuple[datetime, ...]:
     """First and last time of issue of what somebody may see."""
     with site.store.reading() as session:
         return searches.span(session, Search(hidden=site.hidden(person))) or ()
+
+
+def _attribution(site: Site, person: Person) -> str:
+    """Notice on the images of all that somebody may see."""
+    with site.store.reading() as session:
+        years = searches.years(session, Search(hidden=site.hidden(person)))
+    return site.workspace.attribution(years)
 
 
 def _exact(request: Request, site: Site, person: Person) -> tuple[tuple[str, str], ...]:
